@@ -1,0 +1,1 @@
+//! Macros of eventferry; documented where `eventferry` re-exports them.

@@ -1,0 +1,1 @@
+//! Events to bytes and back: one file for each format.

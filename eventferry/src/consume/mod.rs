@@ -1,0 +1,1 @@
+//! The consuming side: trace context, and each message once.

@@ -1,0 +1,25 @@
+//! Transactional outbox: typed events written with your rows, carried to the broker in commit order, losing nothing.
+
+#[doc(hidden)]
+pub mod __private;
+mod clock;
+pub mod codec;
+pub mod consume;
+pub mod event;
+pub mod outbox;
+pub mod publish;
+pub mod registry;
+#[cfg(feature = "relay")]
+pub mod relay;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+#[doc(inline)]
+pub use event::{AggregateId, AggregateType, Headers, IncomingMessage, Message, MessageId, NameError, TableName, Topic};
+#[doc(inline)]
+pub use outbox::{RetryPolicy, order_key};
+#[doc(inline)]
+pub use publish::{Delivery, PublishError, PublishErrorKind, Publisher};
+#[doc(inline)]
+pub use store::{OpenTransaction, Receipt, Retention, Store, StoreError, StoreErrorKind};

@@ -1,0 +1,273 @@
+//! A row of the outbox: as it is written, and as a relay reads it.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::event::{Headers, Message, MessageId, headers};
+use crate::outbox::lane::lane_of;
+use crate::outbox::state::Status;
+
+/// An encoded event on its way into the table.
+///
+/// Built by the registry from a typed event; a store writes it as it is. `Debug` shows no payload, key or header value.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewRecord {
+    /// The event's identity.
+    pub message_id: MessageId,
+    /// The kind of aggregate.
+    pub aggregate_type: String,
+    /// Which aggregate; without NUL.
+    pub aggregate_id: String,
+    /// False for events that take no place in the order of their aggregate.
+    pub ordered: bool,
+    /// The topic.
+    pub topic: String,
+    /// The key.
+    pub key: Option<String>,
+    /// The partition, where the event names one.
+    pub partition: Option<i32>,
+    /// The event's name.
+    pub event_type: String,
+    /// The event's schema version.
+    pub event_version: u32,
+    /// The encoded event; none for a tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// The media type of the payload.
+    pub content_type: String,
+    /// The user's headers and the trace context.
+    pub headers: Headers,
+    /// Not before this time; such an event is not ordered.
+    pub deliver_at: Option<SystemTime>,
+}
+
+impl NewRecord {
+    /// A record with what every record has: a fresh message id, ordered, the aggregate id as the key, version 1, no headers.
+    pub fn new(topic: &str, aggregate_type: &str, aggregate_id: &str, event_type: &str, payload: Option<Vec<u8>>) -> Self {
+        Self {
+            message_id: MessageId::random(),
+            aggregate_type: aggregate_type.to_owned(),
+            aggregate_id: aggregate_id.to_owned(),
+            ordered: true,
+            topic: topic.to_owned(),
+            key: Some(aggregate_id.to_owned()),
+            partition: None,
+            event_type: event_type.to_owned(),
+            event_version: 1,
+            payload,
+            content_type: "application/json".to_owned(),
+            headers: Headers::new(),
+            deliver_at: None,
+        }
+    }
+
+    /// The order key of the record's aggregate.
+    pub fn order_key(&self) -> i64 {
+        crate::outbox::lane::order_key(&self.aggregate_type, &self.aggregate_id)
+    }
+}
+
+impl fmt::Debug for NewRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewRecord")
+            .field("message_id", &self.message_id)
+            .field("aggregate_type", &self.aggregate_type)
+            .field("topic", &self.topic)
+            .field("event_type", &self.event_type)
+            .field("payload_bytes", &self.payload.as_ref().map(Vec::len))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A row as a relay reads it.
+///
+/// `Debug` shows no payload, key or header value.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// The row's id; rises in commit order within one aggregate.
+    pub id: i64,
+    /// The event's identity.
+    pub message_id: MessageId,
+    /// What the event is kept in order by.
+    pub order_key: i64,
+    /// False where the event left its place in the order: order none, scheduled, or requeued from dead.
+    pub ordered: bool,
+    /// Where the row stood when it was read.
+    pub status: Status,
+    /// Refusals counted so far.
+    pub attempts: u32,
+    /// How long until the row is due, by the database's clock; zero if it is due.
+    pub due_in: Duration,
+    /// The kind of aggregate.
+    pub aggregate_type: String,
+    /// Which aggregate.
+    pub aggregate_id: String,
+    /// The topic.
+    pub topic: String,
+    /// The key.
+    pub key: Option<String>,
+    /// The partition, where the event names one.
+    pub partition: Option<i32>,
+    /// The event's name.
+    pub event_type: String,
+    /// The event's schema version.
+    pub event_version: u32,
+    /// The encoded event.
+    pub payload: Payload,
+    /// The media type of the payload.
+    pub content_type: String,
+    /// The stored headers.
+    pub headers: Headers,
+    /// When the row was written, by the database's clock.
+    pub created_at: SystemTime,
+}
+
+/// The payload of a row that was read.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Payload {
+    /// A tombstone.
+    Tombstone,
+    /// The bytes.
+    Bytes(Vec<u8>),
+    /// Too large to wait in memory: this many bytes, read by id when the event's turn comes.
+    Deferred(usize),
+}
+
+impl Payload {
+    /// The size in bytes, whether loaded or not.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Tombstone => 0,
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Deferred(len) => *len,
+        }
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tombstone => f.write_str("Tombstone"),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::Deferred(len) => write!(f, "Deferred({len} bytes)"),
+        }
+    }
+}
+
+impl Record {
+    /// A pending, ordered row as a store would return it; stores set the rest by field.
+    pub fn new(id: i64, new: NewRecord, created_at: SystemTime) -> Self {
+        Self {
+            id,
+            order_key: new.order_key(),
+            message_id: new.message_id,
+            ordered: new.ordered && new.deliver_at.is_none(),
+            status: if new.deliver_at.is_some() {
+                Status::Scheduled
+            } else {
+                Status::Pending
+            },
+            attempts: 0,
+            due_in: Duration::ZERO,
+            aggregate_type: new.aggregate_type,
+            aggregate_id: new.aggregate_id,
+            topic: new.topic,
+            key: new.key,
+            partition: new.partition,
+            event_type: new.event_type,
+            event_version: new.event_version,
+            payload: new.payload.map_or(Payload::Tombstone, Payload::Bytes),
+            content_type: new.content_type,
+            headers: new.headers,
+            created_at,
+        }
+    }
+
+    /// What names this row for acks and verdicts: an id may come back after a failover, the pair does not.
+    pub fn row(&self) -> RowId {
+        RowId {
+            id: self.id,
+            message_id: self.message_id,
+        }
+    }
+
+    /// The lane the row belongs to.
+    pub fn lane(&self) -> u8 {
+        lane_of(self.order_key)
+    }
+
+    /// The event as it travels, with the standard headers written over the stored ones. `source` names the outbox and its server.
+    ///
+    /// A payload that was deferred must be loaded first; it would travel as a tombstone.
+    pub fn into_message(self, source: &str) -> Message {
+        let mut out = Headers::with_capacity(self.headers.len() + 11);
+        out.set(headers::MESSAGE_ID, self.message_id.to_string());
+        out.set(headers::AGGREGATE_TYPE, self.aggregate_type);
+        out.set(headers::AGGREGATE_ID, self.aggregate_id);
+        out.set(headers::EVENT_TYPE, self.event_type);
+        out.set(headers::EVENT_VERSION, self.event_version.to_string());
+        out.set(headers::CONTENT_TYPE, self.content_type);
+        out.set(headers::EVENT_POSITION, self.id.to_string());
+        out.set(headers::EVENT_SOURCE, source);
+        out.set(headers::EVENT_TIME, crate::clock::rfc3339(self.created_at));
+        if !self.ordered {
+            out.set(headers::EVENT_ORDER, "none");
+        }
+        for (name, value) in self.headers.iter() {
+            if out.get(name).is_none() {
+                out.set(name.to_owned(), value);
+            }
+        }
+        let payload = match self.payload {
+            Payload::Bytes(bytes) => Some(bytes),
+            Payload::Tombstone | Payload::Deferred(_) => None,
+        };
+        Message {
+            topic: self.topic,
+            key: self.key,
+            partition: self.partition,
+            payload,
+            headers: out,
+        }
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("id", &self.id)
+            .field("message_id", &self.message_id)
+            .field("order_key", &self.order_key)
+            .field("ordered", &self.ordered)
+            .field("status", &self.status)
+            .field("attempts", &self.attempts)
+            .field("topic", &self.topic)
+            .field("event_type", &self.event_type)
+            .field("payload", &self.payload)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A row's id together with its message id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct RowId {
+    /// The row's id.
+    pub id: i64,
+    /// The event's identity.
+    pub message_id: MessageId,
+}
+
+impl RowId {
+    /// Names a row.
+    pub const fn new(id: i64, message_id: MessageId) -> Self {
+        Self { id, message_id }
+    }
+}

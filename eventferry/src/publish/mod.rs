@@ -1,0 +1,120 @@
+//! The broker seam: what a relay asks of a broker.
+//!
+//! A new broker writes [`Publisher::publish`] and nothing else. [`Pipelined`] is for a client that can keep many events of one aggregate in
+//! flight without ever breaking the prefix rule; only Kafka's needs it.
+
+mod error;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod memory;
+pub mod partitioner;
+
+use std::future::Future;
+
+pub use error::{PublishError, PublishErrorKind, Scope};
+
+use crate::event::Message;
+use crate::store::BoxFuture;
+
+/// A broker's word that it has an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// The partition, where the broker has partitions.
+    pub partition: Option<i32>,
+    /// The offset or sequence number, where the broker gives one.
+    pub offset: Option<i64>,
+}
+
+impl Delivery {
+    /// A delivery to a place in a partitioned log.
+    pub const fn at(partition: i32, offset: i64) -> Self {
+        Self {
+            partition: Some(partition),
+            offset: Some(offset),
+        }
+    }
+}
+
+/// Delivers events to a broker.
+///
+/// `Ok` means that the broker has the event and will keep it by its own promise of durability; a publisher that answers `Ok` for an
+/// event which can still be lost breaks the outbox. The relay calls `publish` for many aggregates at once, and for one aggregate only after the
+/// call before has ended.
+pub trait Publisher: Send + Sync + 'static {
+    /// Delivers one event.
+    ///
+    /// # Errors
+    /// See [`PublishErrorKind`]: the kind decides whose fault it is.
+    ///
+    /// # Cancel safety
+    /// The relay drops the future at its deadline and later tries the same event again; the event may arrive twice.
+    fn publish(&self, message: &Message) -> impl Future<Output = Result<Delivery, PublishError>> + Send;
+
+    /// The pipelined side of this publisher, if it has one.
+    fn pipelined(&self) -> Option<&dyn Pipelined> {
+        None
+    }
+}
+
+/// A publisher that can keep many events of one aggregate in flight.
+pub trait Pipelined: Send + Sync {
+    /// Opens a session: one broker client from creation to destruction.
+    ///
+    /// # Errors
+    /// [`PublishErrorKind::Unavailable`] if no client can be made now; [`PublishErrorKind::Rejected`] if its settings are wrong.
+    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Session>, PublishError>>;
+
+    /// How many partitions a topic has; asked before a topic's first event and once in a while after.
+    ///
+    /// # Errors
+    /// [`PublishErrorKind::Unavailable`] with [`Scope::Topic`] if the topic is unknown or may not be written.
+    fn partitions<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u32, PublishError>>;
+}
+
+/// One broker client, to which events are handed over without waiting.
+///
+/// **Prefix rule**: of the events handed over for one partition, in that order, those delivered before a failure are a prefix: if one
+/// fails, none after it is delivered by this session.
+pub trait Session: Send {
+    /// Hands over an event for a partition; its report comes later, under `token`.
+    ///
+    /// # Errors
+    /// [`Full`] gives the message back when the session's own queue has no room: hand it over again after some reports. Never an attempt.
+    fn hand_over(&mut self, token: u64, partition: i32, message: Message) -> Result<(), Full>;
+
+    /// Waits for reports, at least one, in any order between partitions.
+    ///
+    /// After any report that is an error the session is over: the caller hands nothing more over and calls [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no report is lost.
+    fn reports(&mut self) -> BoxFuture<'_, Vec<Report>>;
+
+    /// Gives up what is still queued, takes every remaining report and destroys the client.
+    ///
+    /// Events handed over that are in no report, here or before, were not confirmed: their outcome is unknown.
+    fn close(self: Box<Self>) -> BoxFuture<'static, Vec<Report>>;
+}
+
+/// The session's queue has no room.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain carrier that is taken apart by whoever called")]
+pub struct Full(pub Message);
+
+/// What became of one event that was handed over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The token of the hand-over.
+    pub token: u64,
+    /// The broker's word.
+    pub result: Result<Delivery, PublishError>,
+}
+
+impl Report {
+    /// A report on a hand-over.
+    pub fn new(token: u64, result: Result<Delivery, PublishError>) -> Self {
+        Self { token, result }
+    }
+}

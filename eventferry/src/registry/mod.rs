@@ -1,0 +1,1 @@
+//! The typed event set: what a producer enqueues and a consumer decodes.

@@ -1,0 +1,1 @@
+//! Carries committed events from the store to the broker, in order per aggregate.

@@ -1,0 +1,1 @@
+//! The reference store, in memory: the contract of every store in the plainest code.

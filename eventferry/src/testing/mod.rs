@@ -1,0 +1,1 @@
+//! What tests of a service, and of a new store or publisher, can use.

@@ -1,0 +1,1 @@
+//! Runnable examples; see `README.md` beside this file for their index.

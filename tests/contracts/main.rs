@@ -1,0 +1,1 @@
+//! The files under `schemas/` are what the code prints.

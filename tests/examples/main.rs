@@ -1,0 +1,1 @@
+//! The examples print what their first lines promise.

@@ -1,0 +1,1 @@
+//! Every publisher against the one conformance suite, and what is each publisher's own.

@@ -1,0 +1,1 @@
+//! The relay on real PostgreSQL and Kafka.

@@ -1,0 +1,1 @@
+//! Every store against the one conformance suite, and what is each store's own.
