@@ -270,6 +270,25 @@ impl LaneRead {
     }
 }
 
+/// One aggregate's rows to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AggregateRead {
+    /// The aggregate's order key.
+    pub order_key: i64,
+    /// Its ordered rows, or its unordered ones.
+    pub ordered: bool,
+    /// Only rows beyond this id.
+    pub after: i64,
+}
+
+impl AggregateRead {
+    /// Names rows to read.
+    pub const fn new(order_key: i64, ordered: bool, after: i64) -> Self {
+        Self { order_key, ordered, after }
+    }
+}
+
 /// What one read found, in one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -445,14 +464,10 @@ pub trait Store: Send + Sync + 'static {
     /// Returns late rows (see [`ReadBatch`]) of every lane named, and fresh ones up to each lane's limit.
     fn read(&self, last: Option<&Snapshot>, lanes: &[LaneRead]) -> impl Future<Output = Result<ReadBatch, StoreError>> + Send;
 
-    /// Reads rows of status pending, failed or dead-holding of one order key, by id, beyond `after`.
-    fn read_aggregate(
-        &self,
-        order_key: i64,
-        ordered: bool,
-        after: i64,
-        limit: u32,
-    ) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
+    /// Reads rows of status pending, failed or dead-holding of several aggregates in one statement: up to `limit` rows of each, by id.
+    ///
+    /// The rows of one aggregate stand together; fewer than `limit` of them means that the snapshot held no more.
+    fn read_aggregates(&self, wanted: &[AggregateRead], limit: u32) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// Reads rows of status scheduled or failed whose time has come, by time and id, up to `limit` for each lane.
     fn read_due(&self, lanes: &[(u8, DueCursor)], limit: u32) -> impl Future<Output = Result<Vec<DueRow>, StoreError>> + Send;
