@@ -1,6 +1,36 @@
 //! Time as text. The only module that reads the wall clock.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The wall clock, for what has no database to ask.
+#[expect(clippy::disallowed_methods, reason = "the one reader of wall time")]
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Microseconds since 1970; times that do not fit are moved to the nearest that does.
+pub(crate) fn micros(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => duration_micros(after),
+        Err(before) => -duration_micros(before.duration()),
+    }
+}
+
+/// A duration in microseconds, at most `i64::MAX`.
+pub(crate) fn duration_micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The time so many microseconds after 1970, or before it.
+pub(crate) fn from_micros(micros: i64) -> SystemTime {
+    let distance = Duration::from_micros(micros.unsigned_abs());
+    let time = if micros < 0 {
+        UNIX_EPOCH.checked_sub(distance)
+    } else {
+        UNIX_EPOCH.checked_add(distance)
+    };
+    time.unwrap_or(UNIX_EPOCH)
+}
 
 /// RFC 3339 in UTC with microseconds; times before 1970 are shown as 1970.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
@@ -27,8 +57,6 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -37,5 +65,13 @@ mod tests {
         assert_eq!(at(0, 0), "1970-01-01T00:00:00.000000Z");
         assert_eq!(at(951_782_400, 5), "2000-02-29T00:00:00.000005Z");
         assert_eq!(at(1_795_219_199, 999_999), "2026-11-20T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn microseconds_go_both_ways() {
+        for micros in [0, 1, -1, 1_795_219_199_999_999, -62_135_596_800_000_000] {
+            assert_eq!(super::micros(from_micros(micros)), micros);
+        }
+        assert_eq!(duration_micros(Duration::MAX), i64::MAX);
     }
 }

@@ -1,12 +1,15 @@
 //! The database seam: what an enqueue, a relay and a consumer ask of a store. No SQL here.
 //!
-//! Read `memory.rs` first: it is the contract in the plainest code. The suite in `testing::conformance` holds every store to it.
+//! Read `memory/` first: it is the contract in the plainest code. The suite in `testing::conformance` holds every store to it.
 
+mod check;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "_sql")]
+mod statements;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,6 +21,17 @@ use uuid::Uuid;
 
 use crate::event::{MessageId, TableName};
 use crate::outbox::{LaneLease, NewRecord, OnDead, Record, RowId, Status};
+
+pub(crate) use check::check_records;
+
+/// The most late rows one [`Store::read`] returns, over all lanes together.
+pub const LATE_LIMIT: u32 = 1000;
+
+/// Payloads of more bytes than this are not read with their row: the row says [`Payload::Deferred`](crate::outbox::Payload::Deferred).
+pub const DEFER_ABOVE: usize = 64 * 1024;
+
+/// How long a lease lasts in an outbox that was never told otherwise.
+pub const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 
 /// A boxed future, for the few calls that are made through a trait object or named in a signature.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -141,6 +155,8 @@ pub trait OpenTransaction: Send {
     /// inserts nothing and does not fail.
     ///
     /// # Errors
+    /// [`StoreErrorKind::Invalid`] if a record holds what no table can (a NUL in a text), with nothing written and the transaction as usable
+    /// as before;
     /// [`StoreErrorKind::Contention`] on deadlock, serialization failure or lock timeout: roll back and repeat the transaction;
     /// [`StoreErrorKind::Misconfigured`] if the table is not there; [`StoreErrorKind::Unavailable`] if the connection is lost.
     ///
@@ -412,7 +428,7 @@ pub enum VerdictOutcome {
     Dead,
     /// The row is dead and holds its aggregate.
     Holds,
-    /// The row was done, dead or gone already: it is settled, and nothing was changed.
+    /// The row was done, dead or gone already: it is settled, and nothing was changed. (One that is dead and holding answers `Holds`.)
     Settled,
     /// The lane has another owner by now; nothing was changed.
     LaneLost,
@@ -448,9 +464,14 @@ pub trait Store: Send + Sync + 'static {
     fn open(&self, relay: RelayId) -> impl Future<Output = Result<Opened, StoreError>> + Send;
 
     /// Renews the leases given and says how many relays are alive. Registers this relay as alive.
+    ///
+    /// A relay is alive if it was heard of less than one lease length ago, and not in the future. A lease that is over is renewed too as long
+    /// as nobody has taken the lane.
     fn renew(&self, relay: RelayId, held: &[LaneLease]) -> impl Future<Output = Result<Renewed, StoreError>> + Send;
 
-    /// Takes up to `limit` lanes that nobody holds or whose lease is over.
+    /// Takes up to `limit` lanes that nobody holds or whose lease is over; the epoch of each rises by one.
+    ///
+    /// A lease is over when its end is not within one lease length from now: in the past, or so far ahead that the clock was stepped back.
     fn take(&self, relay: RelayId, limit: u8) -> impl Future<Output = Result<Vec<LaneLease>, StoreError>> + Send;
 
     /// Hands lanes back, so that another relay may take them at once; leases that are no longer ours are left alone.
@@ -461,7 +482,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads all lanes named, in one snapshot. `last` is the snapshot of the read before; without one every cursor must be 0.
     ///
-    /// Returns late rows (see [`ReadBatch`]) of every lane named, and fresh ones up to each lane's limit.
+    /// Returns late rows (see [`ReadBatch`]) of every lane named, at most [`LATE_LIMIT`] in all, and fresh ones up to each lane's limit.
+    /// Payloads above [`DEFER_ABOVE`] bytes are deferred.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`] if a cursor is not 0 and there is no `last`: late rows would be lost.
     fn read(&self, last: Option<&Snapshot>, lanes: &[LaneRead]) -> impl Future<Output = Result<ReadBatch, StoreError>> + Send;
 
     /// Reads rows of status pending, failed or dead-holding of several aggregates in one statement: up to `limit` rows of each, by id.
@@ -469,7 +494,7 @@ pub trait Store: Send + Sync + 'static {
     /// The rows of one aggregate stand together; fewer than `limit` of them means that the snapshot held no more.
     fn read_aggregates(&self, wanted: &[AggregateRead], limit: u32) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
-    /// Reads rows of status scheduled or failed whose time has come, by time and id, up to `limit` for each lane.
+    /// Reads rows of status scheduled or failed whose time has come, by lane, time and id, up to `limit` for each lane.
     fn read_due(&self, lanes: &[(u8, DueCursor)], limit: u32) -> impl Future<Output = Result<Vec<DueRow>, StoreError>> + Send;
 
     /// Reads the payload of a row whose payload was deferred; `None` if the row is gone, `Some(None)` if it is a tombstone.
@@ -483,7 +508,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records failures, one answer for each verdict, in the order given.
     ///
-    /// A verdict changes a row only while its lease is the lane's current one and the row is pending, scheduled or failed.
+    /// A verdict changes a row only while its lease is the lane's current one and the row is pending, scheduled or failed. One call names a
+    /// row at most once.
     fn fail(&self, relay: RelayId, verdicts: &[Verdict]) -> impl Future<Output = Result<Vec<VerdictOutcome>, StoreError>> + Send;
 
     /// Deletes up to `limit` rows that were delivered (or discarded) longer than `older_than` ago; answers how many.
