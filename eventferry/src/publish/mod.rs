@@ -10,11 +10,14 @@ pub mod memory;
 pub mod partitioner;
 
 use std::future::Future;
+use std::pin::Pin;
 
 pub use error::{PublishError, PublishErrorKind, Scope};
 
 use crate::event::Message;
-use crate::store::BoxFuture;
+
+/// A boxed future, where a trait must be usable as `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A broker's word that it has an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,12 +83,16 @@ pub trait Session: Send {
     /// Hands over an event for a partition; its report comes later, under `token`.
     ///
     /// # Errors
-    /// [`Full`] gives the message back when the session's own queue has no room: hand it over again after some reports. Never an attempt.
+    /// [`Full`] gives the message back when the session's own queue has no room, or when the session is over: wait for
+    /// [`reports`](Self::reports), then hand it over again, to this session or (if a report was an error) to the next one. Never an attempt.
     fn hand_over(&mut self, token: u64, partition: i32, message: Message) -> Result<(), Full>;
 
     /// Waits for reports, at least one, in any order between partitions.
     ///
-    /// After any report that is an error the session is over: the caller hands nothing more over and calls [`close`](Self::close).
+    /// After any report that is an error the session is over: the caller hands nothing more over and calls [`close`](Self::close). Such a
+    /// report concerns the session, not the event: a client may refuse a whole batch for one event's sake, so no attempt is counted for it
+    /// and the event goes on by [`Publisher::publish`], which judges it alone. A broker that is away ends no session: reports stay out
+    /// until it is back, and [`Pipelined::partitions`] is the probe that tells.
     ///
     /// # Cancel safety
     /// Cancel safe: no report is lost.
