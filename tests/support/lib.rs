@@ -1,1 +1,8 @@
-//! What the tests share: servers, fresh databases, proxies, probes.
+//! What the tests share: where the servers are, fresh databases and topics, proxies, probes.
+
+pub mod servers;
+
+/// The code blocks of the project's `README.md` compile and run as doctests of this crate.
+#[cfg(all(doctest, feature = "sqlite", feature = "kafka"))]
+#[doc = include_str!("../../README.md")]
+pub mod readme {}
