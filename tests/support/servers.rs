@@ -25,8 +25,8 @@ pub fn require(server: &str) -> Option<String> {
         Need::Given(address) => Some(address),
         Need::Skip(text) => {
             // Straight to the file: what goes through `eprintln!` is shown for failed tests only.
-            let thread = std::thread::current();
-            let test = thread.name().unwrap_or("a test");
+            let current = std::thread::current();
+            let test = current.name().unwrap_or("a test");
             let said = writeln!(std::io::stderr(), "SKIPPED {test}: {text}");
             drop(said);
             None
