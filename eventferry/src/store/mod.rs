@@ -3,6 +3,8 @@
 //! Read `memory/` first: it is the contract in the plainest code. The suite in `testing::conformance` holds every store to it.
 
 mod check;
+#[cfg(feature = "_sql")]
+mod headers;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
