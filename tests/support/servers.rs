@@ -26,8 +26,8 @@ pub fn require(server: &str) -> Option<String> {
         Need::Skip(text) => {
             // Straight to the file: what goes through `eprintln!` is shown for failed tests only.
             let current = std::thread::current();
-            let test = current.name().unwrap_or("a test");
-            let said = writeln!(std::io::stderr(), "SKIPPED {test}: {text}");
+            let who = current.name().unwrap_or("a test");
+            let said = writeln!(std::io::stderr(), "SKIPPED {who}: {text}");
             drop(said);
             None
         }
