@@ -1,0 +1,74 @@
+//! Messages of rdkafka's consumers, read in place.
+
+use rdkafka::message::{BorrowedMessage, Headers, Message as _, OwnedMessage};
+
+use crate::event::IncomingMessage;
+
+macro_rules! incoming {
+    ($message:ty) => {
+        impl IncomingMessage for $message {
+            fn topic(&self) -> &str {
+                rdkafka::Message::topic(self)
+            }
+
+            fn payload(&self) -> Option<&[u8]> {
+                rdkafka::Message::payload(self)
+            }
+
+            fn header(&self, name: &str) -> Option<&[u8]> {
+                let headers = self.headers()?;
+                // Kafka allows a name several times; the last one is the one that counts.
+                (0..headers.count())
+                    .rev()
+                    .map(|i| headers.get(i))
+                    .find(|h| h.key == name)?
+                    .value
+            }
+        }
+    };
+}
+
+incoming!(BorrowedMessage<'_>);
+incoming!(OwnedMessage);
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Timestamp;
+    use rdkafka::message::{Header, OwnedHeaders};
+
+    use super::*;
+
+    fn message(payload: Option<Vec<u8>>, headers: Option<OwnedHeaders>) -> OwnedMessage {
+        OwnedMessage::new(payload, None, "orders".to_owned(), Timestamp::NotAvailable, 0, 7, headers)
+    }
+
+    #[test]
+    fn an_rdkafka_message_is_read_in_place() {
+        let headers = OwnedHeaders::new()
+            .insert(Header {
+                key: "event-type",
+                value: Some("Old"),
+            })
+            .insert(Header {
+                key: "event-type",
+                value: Some("OrderCreated"),
+            })
+            .insert(Header::<&str> {
+                key: "nothing",
+                value: None,
+            });
+        let message = message(Some(b"{}".to_vec()), Some(headers));
+        let incoming: &dyn IncomingMessage = &message;
+        assert_eq!((incoming.topic(), incoming.payload()), ("orders", Some(&b"{}"[..])));
+        assert_eq!(incoming.event_type(), Some("OrderCreated"), "the last of several counts");
+        assert_eq!(incoming.header("nothing"), None);
+        assert_eq!(incoming.header("Event-Type"), None, "names are compared exactly");
+    }
+
+    #[test]
+    fn a_tombstone_without_headers_is_a_message_too() {
+        let message = message(None, None);
+        assert_eq!(IncomingMessage::payload(&message), None);
+        assert_eq!(message.message_id(), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! The plain client: one event, one request, one answer.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
+use rdkafka::metadata::Metadata;
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use tokio::sync::oneshot;
+
+use crate::event::Message;
+use crate::publish::kafka::client;
+use crate::publish::kafka::config::{Settings, setup_failure};
+use crate::publish::kafka::error::code_of;
+use crate::publish::{Delivery, PublishError};
+
+/// What came back for an event.
+pub(super) type Answer = Result<Delivery, RDKafkaErrorCode>;
+
+/// A client without idempotence: no producer id, so no sequence another event could hang on, and no acknowledgement that is only implied.
+#[derive(Clone)]
+pub(super) struct PlainProducer(Arc<Destroyed>);
+
+impl fmt::Debug for PlainProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainProducer")
+    }
+}
+
+impl PlainProducer {
+    pub(super) fn new(settings: &Settings) -> Result<Self, PublishError> {
+        let config = settings.plain();
+        let producer =
+            ThreadedProducer::from_config_and_context(&config, PlainContext::default()).map_err(|error| setup_failure(&error))?;
+        Ok(Self(Arc::new(Destroyed(Some(producer)))))
+    }
+
+    /// Gives an event to the client; the answer comes through the receiver, whether or not somebody still waits for it.
+    pub(super) fn send(&self, message: &Message, partition: Option<i32>) -> Result<oneshot::Receiver<Answer>, RDKafkaErrorCode> {
+        let producer = self.0.producer()?;
+        let (answer, receiver) = oneshot::channel();
+        match producer.send(record(message, partition, Box::new(answer))) {
+            Ok(()) => Ok(receiver),
+            Err((error, _)) => Err(code_of(&error)),
+        }
+    }
+
+    /// Asks the broker about one topic. Blocks.
+    pub(super) fn metadata(&self, topic: &str, timeout: Duration) -> Result<Metadata, KafkaError> {
+        let producer = self.0.producer().map_err(KafkaError::Global)?;
+        let metadata = producer.client().fetch_metadata(Some(topic), timeout)?;
+        *producer.context().trouble() = None;
+        Ok(metadata)
+    }
+
+    /// Why no broker can be reached, if the client knows more than that none can.
+    pub(super) fn trouble(&self) -> Option<RDKafkaErrorCode> {
+        self.0.producer().ok().and_then(|producer| *producer.context().trouble())
+    }
+}
+
+/// One record for either client.
+pub(super) fn record<O: rdkafka::util::IntoOpaque>(message: &Message, partition: Option<i32>, opaque: O) -> BaseRecord<'_, str, [u8], O> {
+    let mut record = BaseRecord::with_opaque_to(message.topic(), opaque);
+    record.partition = partition;
+    record.key = message.key();
+    record.payload = message.payload();
+    let headers = message.headers();
+    if !headers.is_empty() {
+        let room = OwnedHeaders::new_with_capacity(headers.len());
+        record.headers = Some(
+            headers
+                .iter()
+                .fold(room, |all, (key, value)| all.insert(Header { key, value: Some(value) })),
+        );
+    }
+    record
+}
+
+/// What a delivery report says. Only an offset proves that the event is in the log: librdkafka can report success without one.
+pub(super) fn answer(report: &DeliveryResult<'_>) -> Answer {
+    match report {
+        Ok(message) if message.offset() >= 0 => Ok(Delivery::at(message.partition(), message.offset())),
+        Ok(_) => Err(RDKafkaErrorCode::NoOffset),
+        Err((error, _)) => Err(code_of(error)),
+    }
+}
+
+/// Destroys the client on a thread of its own: that joins librdkafka's threads, which would stop an async thread for as long.
+struct Destroyed(Option<ThreadedProducer<PlainContext>>);
+
+impl Destroyed {
+    fn producer(&self) -> Result<&ThreadedProducer<PlainContext>, RDKafkaErrorCode> {
+        self.0.as_ref().ok_or(RDKafkaErrorCode::DestroyBroker)
+    }
+}
+
+impl Drop for Destroyed {
+    fn drop(&mut self) {
+        destroy(self.0.take());
+    }
+}
+
+/// Drops a client elsewhere. If no thread can be had it is dropped here, which is slower but leaks nothing.
+pub(super) fn destroy<T: Send + 'static>(client: Option<T>) {
+    if let Some(client) = client {
+        let started = thread::Builder::new()
+            .name("eventferry-kafka-close".to_owned())
+            .spawn(move || drop(client));
+        if let Err(error) = started {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "closed a Kafka client on its user's thread"
+            );
+        }
+    }
+}
+
+#[derive(Default)]
+struct PlainContext {
+    trouble: Mutex<Option<RDKafkaErrorCode>>,
+}
+
+impl PlainContext {
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<RDKafkaErrorCode>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for PlainContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        client::log(level, facility, line);
+    }
+
+    fn stats_raw(&self, json: &[u8]) {
+        client::stats(json);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(
+            code @ (RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::SSL
+            | RDKafkaErrorCode::Resolve),
+        ) = error.rdkafka_error_code()
+        {
+            *self.trouble() = Some(code);
+        }
+        client::client_error(&error, reason);
+    }
+}
+
+impl ProducerContext for PlainContext {
+    type DeliveryOpaque = Box<oneshot::Sender<Answer>>;
+
+    fn delivery(&self, report: &DeliveryResult<'_>, sender: Self::DeliveryOpaque) {
+        // An error means that the publish was given up: the outbox still has the event.
+        let _ = sender.send(answer(report));
+    }
+}

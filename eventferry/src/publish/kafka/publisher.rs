@@ -1,0 +1,139 @@
+//! The publisher: which client an event goes to, and what a failure means.
+
+use std::time::Duration;
+
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::event::Message;
+use crate::publish::kafka::config::{KafkaPublisherBuilder, Settings};
+use crate::publish::kafka::error::{failure, kind_of};
+use crate::publish::kafka::plain::PlainProducer;
+use crate::publish::kafka::session::KafkaSession;
+use crate::publish::kafka::topics::Topics;
+use crate::publish::partitioner::partition_of;
+use crate::publish::{BoxFuture, Delivery, Pipelined, PublishError, PublishErrorKind, Publisher, Scope, Session};
+
+/// How long a topic's number of partitions is believed before the broker is asked again.
+const COUNT_AGE: Duration = Duration::from_mins(1);
+
+/// Publishes to Kafka.
+///
+/// A delivery is an offset in the log that all in-sync replicas have; with fewer than two of them required (`min.insync.replicas`) the loss
+/// of one broker can still lose events. Topics are never created by publishing.
+///
+/// An event goes to the partition it names, else to its key's (murmur2, as in Kafka's Java client), else to any.
+///
+/// # Examples
+/// ```
+/// use eventferry::publish::kafka::KafkaPublisher;
+///
+/// let publisher = KafkaPublisher::builder("kafka-1:9092,kafka-2:9092").set("compression.type", "gzip").build()?;
+///
+/// let error = KafkaPublisher::builder("kafka-1:9092").set("acks", "1").build().unwrap_err();
+/// assert!(error.to_string().contains("`acks` may not be set"));
+/// # Ok::<(), eventferry::PublishError>(())
+/// ```
+#[derive(Debug)]
+pub struct KafkaPublisher {
+    settings: Settings,
+    plain: PlainProducer,
+    topics: Topics,
+}
+
+impl KafkaPublisher {
+    /// Starts building a publisher for brokers given as `host:port,host:port`.
+    pub fn builder(brokers: impl Into<String>) -> KafkaPublisherBuilder {
+        KafkaPublisherBuilder::new(brokers.into())
+    }
+
+    pub(super) fn new(settings: Settings) -> Result<Self, PublishError> {
+        Ok(Self {
+            plain: PlainProducer::new(&settings)?,
+            topics: Topics::default(),
+            settings,
+        })
+    }
+
+    async fn count(&self, topic: &str, age: Duration) -> Result<u32, PublishError> {
+        self.topics.count(&self.plain, topic, age, self.settings.metadata_timeout).await
+    }
+
+    /// Where an event goes; none lets the client choose.
+    async fn partition(&self, message: &Message) -> Result<Option<i32>, PublishError> {
+        let topic = message.topic();
+        let count = self.count(topic, COUNT_AGE).await?;
+        match (message.partition(), message.key()) {
+            (Some(partition), _) if u32::try_from(partition).is_ok_and(|p| p < count) => Ok(Some(partition)),
+            (Some(partition), _) => Err(PublishError::new(
+                if partition < 0 {
+                    PublishErrorKind::Rejected
+                } else {
+                    PublishErrorKind::Unavailable(Scope::Partition)
+                },
+                format!(
+                    "failed to publish to partition {partition} of topic `{topic}`: it has partitions 0 to {}",
+                    count - 1
+                ),
+            )),
+            (None, Some(key)) => Ok(Some(partition_of(key.as_bytes(), count))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What a failed publish means. A timeout says nothing by itself, so the broker is asked whether it is there.
+    async fn judge(&self, topic: &str, code: RDKafkaErrorCode) -> PublishError {
+        if code == RDKafkaErrorCode::NoOffset {
+            let text = format!("failed to publish to topic `{topic}`: the client reported success without an offset");
+            return PublishError::new(PublishErrorKind::Retriable, text);
+        }
+        let kind = kind_of(code);
+        if matches!(kind, PublishErrorKind::Unavailable(_)) {
+            self.topics.doubt(topic).await;
+        }
+        if code == RDKafkaErrorCode::MessageTimedOut {
+            let time = self.settings.metadata_timeout.min(self.settings.publish_deadline / 5);
+            if let Err(error) = self.topics.count(&self.plain, topic, Duration::ZERO, time).await {
+                return error;
+            }
+        }
+        failure(kind, "publish to", topic, code)
+    }
+}
+
+impl Publisher for KafkaPublisher {
+    async fn publish(&self, message: &Message) -> Result<Delivery, PublishError> {
+        let partition = self.partition(message).await?;
+        let answer = match self.plain.send(message, partition) {
+            // The sender goes only with the client, and this publisher still has it.
+            Ok(receiver) => receiver.await.unwrap_or(Err(RDKafkaErrorCode::DestroyBroker)),
+            Err(code) => Err(code),
+        };
+        match answer {
+            Ok(delivery) => Ok(delivery),
+            Err(code) => Err(self.judge(message.topic(), code).await),
+        }
+    }
+
+    fn pipelined(&self) -> Option<&dyn Pipelined> {
+        Some(self)
+    }
+}
+
+impl Pipelined for KafkaPublisher {
+    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Session>, PublishError>> {
+        let (settings, generation) = (self.settings.clone(), self.topics.generation());
+        Box::pin(async move {
+            let opened = tokio::task::spawn_blocking(move || KafkaSession::open(&settings, generation)).await;
+            match opened {
+                Ok(session) => session.map(|session| Box::new(session) as Box<dyn Session>),
+                Err(error) => Err(
+                    PublishError::new(PublishErrorKind::Unavailable(Scope::Publisher), "failed to open a Kafka session").with_source(error),
+                ),
+            }
+        })
+    }
+
+    fn partitions<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u32, PublishError>> {
+        Box::pin(self.count(topic, Duration::ZERO))
+    }
+}

@@ -1,0 +1,121 @@
+//! What is known of topics: how many partitions each has, and since when.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::metadata::MetadataTopic;
+
+use crate::publish::kafka::error::{code_of, failure, kind_of};
+use crate::publish::kafka::plain::PlainProducer;
+use crate::publish::{PublishError, PublishErrorKind, Scope};
+
+/// Counts partitions, asking the broker at most once at a time for each topic.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Known>>>>>,
+    /// Rises whenever a topic turned out to be another one than before; sessions then treat every partition as cold.
+    generation: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Known {
+    asked: Instant,
+    doubted: bool,
+    answer: Result<u32, (PublishErrorKind, RDKafkaErrorCode)>,
+}
+
+impl Topics {
+    /// The counter that sessions watch.
+    pub(super) fn generation(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.generation)
+    }
+
+    /// How many partitions a topic has, by an answer not older than `age`; callers that wait for the same topic share one answer.
+    ///
+    /// Cancel safe: the next caller asks again.
+    pub(super) async fn count(&self, producer: &PlainProducer, topic: &str, age: Duration, timeout: Duration) -> Result<u32, PublishError> {
+        let wanted = Instant::now();
+        let slot = Arc::clone(
+            self.known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(topic.to_owned())
+                .or_default(),
+        );
+        let mut slot = slot.lock().await;
+        let before = match &*slot {
+            Some(known) if known.asked >= wanted || (known.answer.is_ok() && !known.doubted && known.asked.elapsed() < age) => {
+                return known.answer.map_err(|(kind, code)| failure(kind, "find", topic, code));
+            }
+            Some(known) => Some(known.answer),
+            None => None,
+        };
+        let asked = Instant::now();
+        let answer = ask(producer.clone(), topic.to_owned(), timeout).await;
+        let other = match (before, answer) {
+            (Some(Ok(before)), Ok(now)) => before != now,
+            (Some(Ok(_)), Err((PublishErrorKind::Unavailable(Scope::Topic), _))) => true,
+            _ => false,
+        };
+        if other {
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        *slot = Some(Known {
+            asked,
+            doubted: false,
+            answer,
+        });
+        answer.map_err(|(kind, code)| failure(kind, "find", topic, code))
+    }
+
+    /// Forgets a topic's count, so that the next caller asks the broker. Says nothing about whether the topic changed.
+    pub(super) async fn doubt(&self, topic: &str) {
+        let slot = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(topic).cloned();
+        if let Some(slot) = slot
+            && let Some(known) = &mut *slot.lock().await
+        {
+            known.doubted = true;
+        }
+    }
+}
+
+/// Asks the broker. The client's call blocks, so it runs beside the async threads; it never creates the topic, whatever the broker allows.
+async fn ask(producer: PlainProducer, topic: String, timeout: Duration) -> Result<u32, (PublishErrorKind, RDKafkaErrorCode)> {
+    let away = (
+        PublishErrorKind::Unavailable(Scope::Publisher),
+        RDKafkaErrorCode::BrokerTransportFailure,
+    );
+    tokio::task::spawn_blocking(move || match producer.metadata(&topic, timeout) {
+        Ok(metadata) => metadata.topics().iter().find(|t| t.name() == topic).map_or(Err(away), partitions),
+        Err(error) => {
+            let code = producer.trouble().unwrap_or_else(|| code_of(&error));
+            Err((of_metadata(code), code))
+        }
+    })
+    .await
+    .unwrap_or(Err(away))
+}
+
+fn partitions(topic: &MetadataTopic) -> Result<u32, (PublishErrorKind, RDKafkaErrorCode)> {
+    match topic.error().map(RDKafkaErrorCode::from) {
+        None if topic.partitions().is_empty() => Err((
+            PublishErrorKind::Unavailable(Scope::Topic),
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        )),
+        None => Ok(u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX)),
+        Some(RDKafkaErrorCode::InvalidTopic) => Err((PublishErrorKind::Rejected, RDKafkaErrorCode::InvalidTopic)),
+        Some(code) => Err((PublishErrorKind::Unavailable(Scope::Topic), code)),
+    }
+}
+
+/// A metadata request that failed as a whole never concerns a single event.
+fn of_metadata(code: RDKafkaErrorCode) -> PublishErrorKind {
+    if kind_of(code) == PublishErrorKind::Unavailable(Scope::Topic) {
+        PublishErrorKind::Unavailable(Scope::Topic)
+    } else {
+        PublishErrorKind::Unavailable(Scope::Publisher)
+    }
+}
