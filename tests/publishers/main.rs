@@ -1,1 +1,3 @@
 //! Every publisher against the one conformance suite, and what is each publisher's own.
+
+mod kafka;

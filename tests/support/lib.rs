@@ -1,5 +1,7 @@
 //! What the tests share: where the servers are, fresh databases and topics, proxies, probes.
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod servers;
 
 /// The code blocks of the project's `README.md` compile and run as doctests of this crate.

@@ -1,0 +1,75 @@
+//! Kafka's own: what the conformance suite cannot ask of every publisher.
+
+mod plain;
+mod session;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use eventferry::publish::kafka::{KafkaPublisher, KafkaPublisherBuilder};
+use eventferry::publish::{Pipelined, PublishError, Session};
+use eventferry::{Delivery, Message};
+use eventferry_tests::kafka::PATIENCE;
+
+/// A publisher that gives up soon enough for a test.
+fn builder(brokers: &str) -> KafkaPublisherBuilder {
+    KafkaPublisher::builder(brokers)
+        .publish_deadline(Duration::from_secs(10))
+        .set("linger.ms", "2")
+}
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} took longer than {PATIENCE:?}"))
+}
+
+async fn open(publisher: &KafkaPublisher) -> Box<dyn Session> {
+    within("opening a session", publisher.open()).await.expect("a client can be made")
+}
+
+fn event(topic: &str, text: impl Into<String>) -> Message {
+    Message::new(topic, text.into()).with_key("agg")
+}
+
+/// What reports said, by token.
+#[derive(Debug, Default)]
+struct Reported(BTreeMap<u64, Result<Delivery, PublishError>>);
+
+impl Reported {
+    /// Takes reports until `enough` says so.
+    async fn until(&mut self, what: &str, session: &mut dyn Session, enough: impl Fn(&Self) -> bool) {
+        while !enough(self) {
+            for report in within(what, session.reports()).await {
+                self.0.insert(report.token, report.result);
+            }
+        }
+    }
+
+    /// Closes the session and takes what it still says.
+    async fn close(&mut self, session: Box<dyn Session>) {
+        for report in within("closing the session", session.close()).await {
+            self.0.insert(report.token, report.result);
+        }
+    }
+
+    fn delivered(&self) -> Vec<u64> {
+        self.0
+            .iter()
+            .filter(|(_, result)| result.is_ok())
+            .map(|(token, _)| *token)
+            .collect()
+    }
+
+    fn errors(&self) -> Vec<(u64, &PublishError)> {
+        self.0
+            .iter()
+            .filter_map(|(token, result)| Some((*token, result.as_ref().err()?)))
+            .collect()
+    }
+
+    fn failed(&self) -> bool {
+        self.0.values().any(Result::is_err)
+    }
+}

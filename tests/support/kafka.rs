@@ -1,0 +1,185 @@
+//! A real broker seen from outside: topics of one's own, and what is really in their logs.
+
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Headers, Message as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use uuid::Uuid;
+
+/// How long anything a test waits for may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One record of a log, as a consumer without any of eventferry's code sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Logged {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The key's bytes.
+    pub key: Option<Vec<u8>>,
+    /// The payload's bytes; none for a tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// The headers, in order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// A topic of a test's own, deleted when it is dropped.
+#[derive(Debug)]
+pub struct TestTopic {
+    brokers: String,
+    name: String,
+}
+
+impl TestTopic {
+    /// Creates a topic with a name nobody else has, and topic settings such as `max.message.bytes`.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub async fn create(brokers: &str, partitions: i32, settings: &[(&str, &str)]) -> Self {
+        let topic = Self::unborn(brokers);
+        topic.be_born(partitions, settings).await;
+        topic
+    }
+
+    /// A name nobody else has, of a topic that does not exist yet.
+    pub fn unborn(brokers: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            name: format!("t-{}", Uuid::new_v4()),
+        }
+    }
+
+    /// Creates the topic.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub async fn be_born(&self, partitions: i32, settings: &[(&str, &str)]) {
+        let mut topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
+        for (name, value) in settings {
+            topic = topic.set(name, value);
+        }
+        let answers = admin(&self.brokers).create_topics([&topic], &options()).await;
+        for answer in answers.expect("the broker answers") {
+            answer.expect("the topic is created");
+        }
+    }
+
+    /// Gives the topic more partitions.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub async fn grow_to(&self, partitions: usize) {
+        let grown = NewPartitions::new(&self.name, partitions);
+        for answer in admin(&self.brokers)
+            .create_partitions([&grown], &options())
+            .await
+            .expect("the broker answers")
+        {
+            answer.expect("the topic has more partitions");
+        }
+    }
+
+    /// The topic's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Everything in the topic, by partition and offset.
+    ///
+    /// # Panics
+    /// If the broker cannot be read.
+    pub async fn log(&self) -> Vec<Logged> {
+        let (brokers, topic) = (self.brokers.clone(), self.name.clone());
+        tokio::task::spawn_blocking(move || read_log(&brokers, &topic))
+            .await
+            .expect("the reader does not panic")
+    }
+
+    /// The payloads of one partition as text, in the order of the log.
+    ///
+    /// # Panics
+    /// If the broker cannot be read.
+    pub async fn texts(&self, partition: i32) -> Vec<String> {
+        let of_partition = |logged: Logged| (logged.partition == partition).then(|| logged.payload.unwrap_or_default());
+        let payloads = self.log().await.into_iter().filter_map(of_partition);
+        payloads.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+    }
+}
+
+impl Drop for TestTopic {
+    fn drop(&mut self) {
+        let (brokers, name) = (self.brokers.clone(), self.name.clone());
+        // Deleting is asynchronous and a drop is not; a topic that stays behind harms nobody.
+        let deleted = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime
+                .block_on(admin(&brokers).delete_topics(&[&name], &options()))
+                .map_err(std::io::Error::other)
+        });
+        drop(deleted.join());
+    }
+}
+
+fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .create()
+        .expect("an admin client can be made")
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .operation_timeout(Some(PATIENCE))
+        .request_timeout(Some(PATIENCE))
+}
+
+/// Everything in a topic. Blocks.
+///
+/// # Panics
+/// If the broker cannot be read.
+pub fn read_log(brokers: &str, topic: &str) -> Vec<Logged> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "eventferry-tests")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .create()
+        .expect("a consumer can be made");
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker knows the topic");
+    let mut open: usize = metadata.topics()[0].partitions().len();
+    let mut all = TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        all.add_partition_offset(topic, partition.id(), Offset::Beginning)
+            .expect("a partition has an offset");
+    }
+    consumer.assign(&all).expect("partitions can be assigned");
+    let mut log = Vec::new();
+    while open > 0 {
+        match consumer.poll(PATIENCE).expect("the log is read to its end in time") {
+            Ok(message) => log.push(Logged {
+                partition: message.partition(),
+                offset: message.offset(),
+                key: message.key().map(<[u8]>::to_vec),
+                payload: message.payload().map(<[u8]>::to_vec),
+                headers: message.headers().map_or_else(Vec::new, |headers| {
+                    headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect()
+                }),
+            }),
+            Err(KafkaError::PartitionEOF(_)) => open -= 1,
+            // The broker that was restarted by a test, or a topic whose leader is being chosen.
+            Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::NotLeaderForPartition,
+            )) => {}
+            Err(error) => panic!("the log cannot be read: {error}"),
+        }
+    }
+    log.sort_by_key(|logged| (logged.partition, logged.offset));
+    log
+}
