@@ -1,1 +1,3 @@
 //! Every store against the one conformance suite, and what is each store's own.
+
+mod memory;

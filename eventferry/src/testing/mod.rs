@@ -1,1 +1,3 @@
 //! What tests of a service, and of a new store or publisher, can use.
+
+pub mod conformance;

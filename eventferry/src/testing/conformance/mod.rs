@@ -1,0 +1,3 @@
+//! The suites that hold every implementation of a seam to its contract.
+
+pub mod store;

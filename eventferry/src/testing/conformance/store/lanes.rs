@@ -1,0 +1,197 @@
+//! A lane has one owner, and an owner that is gone loses it.
+
+use std::collections::BTreeSet;
+
+use crate::outbox::{LANES, LaneLease, OnDead, lane_of};
+use crate::store::{RelayId, Store, VerdictOutcome};
+use crate::testing::conformance::store::Harness;
+use crate::testing::conformance::store::support::{Owner, event, put_one, refused};
+
+/// Asked for more than there are, a store gives 0 to 63, each once.
+pub async fn there_are_exactly_sixty_four_lanes<H: Harness>(h: &H) {
+    let relay = RelayId::random();
+    h.store().open(relay).await.unwrap();
+    let mut leases = h.store().take(relay, u8::MAX).await.unwrap();
+    leases.sort_unstable();
+    assert_eq!(
+        leases.iter().map(|lease| lease.lane).collect::<Vec<_>>(),
+        (0..LANES).collect::<Vec<_>>()
+    );
+    assert!(leases.iter().all(|lease| lease.epoch > 0));
+}
+
+/// What one relay holds, nobody else gets, itself included.
+pub async fn a_lane_has_one_owner<H: Harness>(h: &H) {
+    let (one, other, third) = (RelayId::random(), RelayId::random(), RelayId::random());
+    let first = h.store().take(one, 20).await.unwrap();
+    let second = h.store().take(other, 44).await.unwrap();
+    assert_eq!((first.len(), second.len()), (20, 44));
+    let lanes: BTreeSet<u8> = first.iter().chain(&second).map(|lease| lease.lane).collect();
+    assert_eq!(lanes.len(), usize::from(LANES));
+    for relay in [one, other, third] {
+        assert!(h.store().take(relay, LANES).await.unwrap().is_empty());
+    }
+    assert!(h.store().take(one, 0).await.unwrap().is_empty());
+}
+
+/// Relays that start together share without a quarrel.
+pub async fn takers_at_the_same_time_never_share_a_lane<H: Harness>(h: &H) {
+    let store = h.store();
+    let mut takers: Vec<_> = (0..6).map(|_| Box::pin(store.take(RelayId::random(), 20))).collect();
+    let mut taken = Vec::new();
+    std::future::poll_fn(|cx| {
+        takers.retain_mut(|taker| match taker.as_mut().poll(cx) {
+            std::task::Poll::Ready(leases) => {
+                taken.extend(leases.unwrap());
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if takers.is_empty() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    let lanes: BTreeSet<u8> = taken.iter().map(|lease| lease.lane).collect();
+    assert_eq!(lanes.len(), taken.len(), "a lane was given twice");
+    assert!(taken.len() >= 20, "somebody got what it asked for");
+}
+
+/// A graceful hand-back does not cost the next owner a lease length.
+pub async fn a_released_lane_is_free_at_once<H: Harness>(h: &H) {
+    let owner = Owner::of_all_lanes(h).await;
+    let next = RelayId::random();
+    h.store().release(owner.id, &owner.leases[10..12]).await.unwrap();
+    let mut taken = h.store().take(next, LANES).await.unwrap();
+    taken.sort_unstable();
+    let mut expected: Vec<_> = owner.leases[10..12]
+        .iter()
+        .map(|lease| LaneLease::new(lease.lane, lease.epoch + 1))
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(taken, expected);
+}
+
+/// A relay that is gone loses its lanes when its leases end, not earlier.
+pub async fn a_lease_that_is_over_is_taken_with_a_higher_epoch<H: Harness>(h: &H) {
+    let owner = Owner::of_all_lanes(h).await;
+    let lease = i64::try_from(h.store().open(owner.id).await.unwrap().lease.as_secs()).unwrap();
+    let next = RelayId::random();
+    h.move_clock(lease - 5).await;
+    assert!(h.store().take(next, LANES).await.unwrap().is_empty());
+    h.move_clock(6).await;
+    let taken = h.store().take(next, LANES).await.unwrap();
+    assert_eq!(taken.len(), usize::from(LANES));
+    for lease in taken {
+        assert_eq!(lease.epoch, owner.lease(lease.lane).epoch + 1);
+    }
+    assert!(h.store().renew(owner.id, &owner.leases).await.unwrap().kept.is_empty());
+}
+
+/// A renewal is a whole lease length from its own time, also for a lease that ran out while nobody looked.
+pub async fn a_renewed_lease_lives_on<H: Harness>(h: &H) {
+    let owner = Owner::of_all_lanes(h).await;
+    let lease = i64::try_from(h.store().open(owner.id).await.unwrap().lease.as_secs()).unwrap();
+    let next = RelayId::random();
+    for passed in [lease - 5, lease - 5, lease + 5] {
+        h.move_clock(passed).await;
+        let mut kept = h.store().renew(owner.id, &owner.leases[..50]).await.unwrap().kept;
+        kept.sort_unstable();
+        let mut held = owner.leases[..50].to_vec();
+        held.sort_unstable();
+        assert_eq!(kept, held);
+    }
+    assert_eq!(
+        h.store().take(next, LANES).await.unwrap().len(),
+        14,
+        "the lanes that were not renewed"
+    );
+}
+
+/// The old owner learns from its heartbeat what it has lost.
+pub async fn a_lease_that_was_lost_is_not_renewed<H: Harness>(h: &H) {
+    let owner = Owner::of_all_lanes(h).await;
+    h.store().release(owner.id, &owner.leases[..3]).await.unwrap();
+    let next = RelayId::random();
+    assert_eq!(h.store().take(next, 3).await.unwrap().len(), 3);
+    let kept = h.store().renew(owner.id, &owner.leases).await.unwrap().kept;
+    assert_eq!(kept.len(), 61);
+    assert!(kept.iter().all(|lease| !owner.leases[..3].contains(lease)));
+    let stale: Vec<_> = owner
+        .leases
+        .iter()
+        .map(|lease| LaneLease::new(lease.lane, lease.epoch - 1))
+        .collect();
+    assert!(
+        h.store().renew(owner.id, &stale).await.unwrap().kept.is_empty(),
+        "an epoch that is over"
+    );
+}
+
+/// An old owner that wakes up cannot give away what is not its own.
+pub async fn a_lease_that_was_lost_is_not_released<H: Harness>(h: &H) {
+    let owner = Owner::of_all_lanes(h).await;
+    h.store().release(owner.id, &owner.leases).await.unwrap();
+    let next = Owner::of_all_lanes(h).await;
+    h.store().release(owner.id, &owner.leases).await.unwrap();
+    h.store().release(next.id, &owner.leases).await.unwrap();
+    assert!(h.store().take(RelayId::random(), LANES).await.unwrap().is_empty());
+    assert_eq!(h.store().renew(next.id, &next.leases).await.unwrap().kept.len(), usize::from(LANES));
+}
+
+/// Alive is who was heard of within a lease length.
+pub async fn live_relays_are_counted_by_heartbeat<H: Harness>(h: &H) {
+    let (one, other, third) = (RelayId::random(), RelayId::random(), RelayId::random());
+    let lease = i64::try_from(h.store().open(one).await.unwrap().lease.as_secs()).unwrap();
+    h.store().open(other).await.unwrap();
+    assert_eq!(h.store().renew(one, &[]).await.unwrap().live_relays, 2);
+    assert_eq!(
+        h.store().renew(third, &[]).await.unwrap().live_relays,
+        3,
+        "a heartbeat registers too"
+    );
+    h.store().close(third).await.unwrap();
+    assert_eq!(h.store().renew(one, &[]).await.unwrap().live_relays, 2);
+    h.move_clock(lease - 5).await;
+    assert_eq!(h.store().renew(one, &[]).await.unwrap().live_relays, 2);
+    h.move_clock(6).await;
+    assert_eq!(
+        h.store().renew(one, &[]).await.unwrap().live_relays,
+        1,
+        "the other was not heard of any more"
+    );
+    assert_eq!(h.store().renew(other, &[]).await.unwrap().live_relays, 2, "and is back");
+}
+
+/// A lease that ends beyond one lease length from now was written by a clock that has been put back since.
+pub async fn a_clock_stepped_back_frees_dead_owners_lanes<H: Harness>(h: &H) {
+    let dead = Owner::of_all_lanes(h).await;
+    h.move_clock(-3600).await;
+    let next = RelayId::random();
+    assert_eq!(
+        h.store().renew(next, &[]).await.unwrap().live_relays,
+        1,
+        "a heartbeat in the future is nobody's"
+    );
+    let taken = h.store().take(next, LANES).await.unwrap();
+    assert_eq!(taken.len(), usize::from(LANES));
+    assert!(taken.iter().all(|lease| lease.epoch > dead.lease(lease.lane).epoch));
+}
+
+/// A remainder of a negative number is negative, and a row in lane -3 would never be carried.
+pub async fn a_negative_order_key_lands_in_a_leased_lane<H: Harness>(h: &H) {
+    let owner = Owner::of_all_lanes(h).await;
+    let mut candidates = (0..1000).map(|n| event(&n.to_string()));
+    let record = candidates
+        .find(|record| record.order_key() < 0 && record.order_key() % 64 != 0)
+        .unwrap();
+    let row = put_one(h, record.clone()).await;
+    assert_eq!(row.order_key, record.order_key());
+    assert_eq!(row.lane(), lane_of(record.order_key()));
+    assert_eq!(
+        owner.fail(h, &row, refused(10), OnDead::Continue).await,
+        VerdictOutcome::Waits { attempts: 1 }
+    );
+}
