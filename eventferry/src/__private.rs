@@ -1,1 +1,39 @@
 //! What the macros expand to; not for direct use, and outside semantic versioning.
+
+pub use std::convert::From;
+pub use std::fmt::Display;
+pub use std::option::Option;
+pub use std::string::String;
+
+#[cfg(feature = "json")]
+pub use crate::codec::Json;
+pub use crate::event::check::{check_header, check_label, check_topic, check_upcast, check_version};
+pub use crate::event::{Headers, Oldest, OutboxEvent, UpcastFrom};
+pub use crate::registry::{Entry, EventOf, EventSet, Outbox};
+
+/// A field or an expression as the text of an id, a key or a header.
+pub fn text<T: Display + ?Sized>(value: &T) -> String {
+    value.to_string()
+}
+
+/// A header of an event; none where the value is none.
+pub fn header<T: Display + ?Sized>(headers: &mut Headers, name: &'static str, value: Option<&T>) {
+    if let Some(value) = value {
+        headers.set(name, value.to_string());
+    }
+}
+
+/// Fails at the attribute where `upcast_from` names a type without a way up.
+pub const fn check_from<E: From<P>, P>() {}
+
+pub const fn assert_distinct<S: EventSet>() {
+    crate::registry::assert_distinct::<S>();
+}
+
+pub const fn count_topics<S: EventSet>() -> usize {
+    crate::registry::count_topics::<S>()
+}
+
+pub const fn collect_topics<S: EventSet, const N: usize>() -> [&'static str; N] {
+    crate::registry::collect_topics::<S, N>()
+}

@@ -15,11 +15,16 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "derive")]
+pub use eventferry_derive::{OutboxEvent, define_outbox};
+
 #[doc(inline)]
-pub use event::{AggregateId, AggregateType, Headers, IncomingMessage, Message, MessageId, NameError, TableName, Topic};
+pub use event::{AggregateId, AggregateType, Headers, IncomingMessage, Message, MessageId, NameError, OutboxEvent, TableName, Topic};
 #[doc(inline)]
 pub use outbox::{RetryPolicy, order_key};
 #[doc(inline)]
 pub use publish::{Delivery, PublishError, PublishErrorKind, Publisher};
+#[doc(inline)]
+pub use registry::{DecodeError, DecodeErrorKind, Draft, Enqueue, EnqueueError, EnqueueErrorKind, Outbox, SchemaError};
 #[doc(inline)]
 pub use store::{OpenTransaction, Receipt, Retention, Store, StoreError, StoreErrorKind};

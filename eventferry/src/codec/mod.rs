@@ -1,1 +1,112 @@
 //! Events to bytes and back: one file for each format.
+//!
+//! A format is a marker type such as [`Json`]. What it can do for an event is said by three small traits, so that a service which only
+//! reads needs nothing of what writing takes: [`Decode`] and [`Describe`] come with the format, [`Encode`] with its checker.
+//!
+//! # Examples
+//! A format of one's own takes an event's text and nothing else:
+//! ```
+//! use eventferry::codec::{CodecError, Decode, Format};
+//!
+//! struct Plain;
+//!
+//! impl Format for Plain {
+//!     const CONTENT_TYPE: &'static str = "text/plain";
+//! }
+//!
+//! impl<'de> Decode<'de, String> for Plain {
+//!     fn decode(bytes: &'de [u8]) -> Result<String, CodecError> {
+//!         String::from_utf8(bytes.to_vec()).map_err(|_| CodecError::decode("it is not UTF-8"))
+//!     }
+//! }
+//!
+//! assert_eq!(Plain::decode(b"hi")?, "hi");
+//! # Ok::<(), CodecError>(())
+//! ```
+
+mod error;
+#[cfg(feature = "json")]
+mod json;
+#[cfg(feature = "json-schema")]
+mod json_schema;
+mod versions;
+
+pub use error::{CodecError, CodecErrorKind, Violation};
+#[cfg(feature = "json")]
+pub use json::Json;
+pub use versions::{Earlier, EventSchema, History, VersionError, Versions};
+
+pub(crate) use versions::Version;
+
+/// A format of payloads.
+pub trait Format {
+    /// The media type, in the header `content-type`.
+    const CONTENT_TYPE: &'static str;
+}
+
+/// A format that can write `E`.
+///
+/// What it returns are the bytes that are checked, and, if they pass, the very bytes that are stored.
+#[diagnostic::on_unimplemented(
+    message = "`{E}` cannot be written as `{Self}`",
+    note = "JSON needs `#[derive(serde::Serialize)]` on the event and the feature `json-schema` of eventferry, which checks what is written"
+)]
+pub trait Encode<E: ?Sized>: Format {
+    /// Writes an event.
+    ///
+    /// # Errors
+    /// [`CodecErrorKind::Encode`] if the event has no form in this format. No text of it may hold a value of the event.
+    fn encode(event: &E) -> Result<Vec<u8>, CodecError>;
+}
+
+/// A format that can read `E`, borrowing from the bytes where `E` does.
+#[diagnostic::on_unimplemented(
+    message = "`{E}` cannot be read as `{Self}`",
+    note = "JSON needs `#[derive(serde::Deserialize)]` on the event"
+)]
+pub trait Decode<'de, E>: Format {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// [`CodecErrorKind::Decode`]. No text of it may hold a part of the payload.
+    fn decode(bytes: &'de [u8]) -> Result<E, CodecError>;
+}
+
+/// Which side's promise a schema states: they differ where a field may be left out on the way in but never is on the way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Contract {
+    /// What a writer puts on the wire. This is what is exported, and what is checked before an event is stored.
+    Written,
+    /// What a reader takes. This is what is checked on the way in, where that is switched on.
+    Read,
+}
+
+/// A compiled schema, or none where the format has no checker.
+pub type Checker = Option<Box<dyn Check>>;
+
+/// A format that can say what an `E` looks like.
+#[diagnostic::on_unimplemented(
+    message = "`{E}` has no schema in the format `{Self}`",
+    note = "JSON needs `#[derive(schemars::JsonSchema)]` on the event"
+)]
+pub trait Describe<E: ?Sized>: Format {
+    /// The schema, as the format's tools read it.
+    fn schema(contract: Contract) -> String;
+
+    /// What checks encoded events against the schema; none where the format cannot express what the schema forbids, or where the
+    /// checker is not built in (then [`Encode`] is not either).
+    ///
+    /// # Errors
+    /// [`CodecErrorKind::Schema`] if the schema itself is wrong.
+    fn checker(contract: Contract) -> Result<Checker, CodecError>;
+}
+
+/// A compiled schema.
+pub trait Check: Send + Sync {
+    /// Checks an encoded event.
+    ///
+    /// # Errors
+    /// [`CodecErrorKind::Refused`] with what the schema forbids; [`CodecErrorKind::Decode`] if the bytes cannot be read at all.
+    fn check(&self, bytes: &[u8]) -> Result<(), CodecError>;
+}

@@ -144,6 +144,11 @@ impl Headers {
         }
     }
 
+    /// Takes a header out; nothing happens if it is not there.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(n, _)| n != name);
+    }
+
     /// The value of a header.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())

@@ -1,1 +1,52 @@
 //! The typed event set: what a producer enqueues and a consumer decodes.
+//!
+//! `define_outbox!` lists events once, as an enum; [`Outbox`] is everything that can be done with the list. Producers and consumers share
+//! the crate that holds it: the producer adds a database and `json-schema`, the consumer neither.
+
+mod decode;
+mod draft;
+mod enqueue;
+mod error;
+mod outbox;
+mod set;
+#[cfg(all(test, feature = "derive", feature = "json-schema"))]
+mod tests;
+
+pub use draft::Draft;
+pub use enqueue::Enqueue;
+pub use error::{DecodeError, DecodeErrorKind, EnqueueError, EnqueueErrorKind, SchemaError};
+pub use outbox::Outbox;
+pub use set::{Entry, Listable};
+
+pub(crate) use set::{assert_distinct, collect_topics, count_topics};
+
+use crate::event::OutboxEvent;
+
+/// A set of events: the enum that `define_outbox!` makes, with one variant for each.
+///
+/// Implemented by the macro only.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of events",
+    note = "`define_outbox!` makes one: `define_outbox! {{ pub type ShopEvents; pub enum ShopEvent {{ OrderCreated }} }}`"
+)]
+pub trait EventSet: Sized + 'static {
+    /// The enum's name.
+    const NAME: &'static str;
+    /// The listed events, in the order of the enum.
+    const ENTRIES: &'static [Entry<Self>];
+    /// The topics of the listed events, each once, in the order of the enum.
+    const TOPICS: &'static [&'static str];
+}
+
+/// An event that the set `S` lists.
+///
+/// Implemented by `define_outbox!` only.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event of `{S}`",
+    label = "not listed in `{S}`",
+    note = "add it to the enum `{S}` in `define_outbox!`"
+)]
+pub trait EventOf<S: EventSet>: OutboxEvent {
+    /// The event's place in [`EventSet::ENTRIES`].
+    const INDEX: usize;
+}

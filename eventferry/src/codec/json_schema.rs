@@ -1,0 +1,150 @@
+//! Checks JSON against JSON Schema, and says what is wrong without saying what the value is.
+
+use std::collections::HashSet;
+
+use jsonschema::Validator;
+use jsonschema::error::{TypeKind, ValidationError, ValidationErrorKind as Kind};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::codec::json::undecodable;
+use crate::codec::{Check, CodecError, Encode, Json, Violation};
+
+/// The most violations that one error tells of.
+const MOST: usize = 16;
+
+impl<E: Serialize + ?Sized> Encode<E> for Json {
+    fn encode(event: &E) -> Result<Vec<u8>, CodecError> {
+        // A `Serialize` written by hand may put values into its error, so the text is dropped.
+        serde_json::to_vec(event).map_err(|_| CodecError::encode("its `Serialize` failed"))
+    }
+}
+
+/// A compiled JSON Schema.
+pub(super) struct JsonSchemaCheck {
+    validator: Validator,
+    /// Every name some `properties` of the schema declares: the only names a pointer may show.
+    declared: HashSet<String>,
+}
+
+impl JsonSchemaCheck {
+    pub(super) fn new(schema: &Value) -> Result<Self, CodecError> {
+        let validator = jsonschema::options()
+            .offline()
+            .should_validate_formats(true)
+            .build(schema)
+            .map_err(|e| CodecError::schema(format!("the schema is wrong at `{}`: {e}", e.instance_path())))?;
+        let mut declared = HashSet::new();
+        collect_declared(schema, &mut declared);
+        Ok(Self { validator, declared })
+    }
+
+    fn violation(&self, root: &Value, error: &ValidationError<'_>) -> Violation {
+        let pointer = self.pointer(root, error.instance_path().as_str());
+        Violation::new(pointer, error.kind().keyword(), reason(error.kind()))
+    }
+
+    /// The pointer with declared names and positions as they are, and `*` for every other name: the keys of a map are values too.
+    fn pointer(&self, root: &Value, raw: &str) -> String {
+        let mut shown = String::new();
+        let mut here = Some(root);
+        for segment in raw.split('/').skip(1) {
+            let name = segment.replace("~1", "/").replace("~0", "~");
+            shown.push('/');
+            match here {
+                Some(Value::Array(items)) => {
+                    here = name.parse().ok().and_then(|i: usize| items.get(i));
+                    shown.push_str(if here.is_some() { segment } else { "*" });
+                }
+                Some(Value::Object(members)) => {
+                    here = members.get(&name);
+                    shown.push_str(if self.declared.contains(&name) { segment } else { "*" });
+                }
+                Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => shown.push('*'),
+            }
+        }
+        shown
+    }
+}
+
+impl Check for JsonSchemaCheck {
+    fn check(&self, bytes: &[u8]) -> Result<(), CodecError> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|e| undecodable(&e))?;
+        if self.validator.is_valid(&value) {
+            return Ok(());
+        }
+        let mut violations: Vec<_> = self
+            .validator
+            .iter_errors(&value)
+            .take(MOST)
+            .map(|e| self.violation(&value, &e))
+            .collect();
+        if violations.is_empty() {
+            violations.push(Violation::new("", "schema", "is not what the schema describes"));
+        }
+        Err(CodecError::refused(violations))
+    }
+}
+
+fn collect_declared(schema: &Value, into: &mut HashSet<String>) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::Object(properties)) = members.get("properties") {
+                into.extend(properties.keys().cloned());
+            }
+            for member in members.values() {
+                collect_declared(member, into);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_declared(item, into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The rule in words, made of the schema's own limits only. Kinds that carry names or values of the payload get a text of ours.
+fn reason(kind: &Kind) -> String {
+    match kind {
+        Kind::Type {
+            kind: TypeKind::Single(one),
+        } => format!("must be of type `{one}`"),
+        Kind::Type {
+            kind: TypeKind::Multiple(several),
+        } => {
+            let names: Vec<_> = several.iter().map(|one| format!("`{one}`")).collect();
+            format!("must be of one of the types {}", names.join(", "))
+        }
+        Kind::Minimum { limit } => format!("must be at least {limit}"),
+        Kind::Maximum { limit } => format!("must be at most {limit}"),
+        Kind::ExclusiveMinimum { limit } => format!("must be more than {limit}"),
+        Kind::ExclusiveMaximum { limit } => format!("must be less than {limit}"),
+        Kind::MinLength { limit } => format!("must have at least {limit} characters"),
+        Kind::MaxLength { limit } => format!("must have at most {limit} characters"),
+        Kind::MinItems { limit } => format!("must have at least {limit} items"),
+        Kind::MaxItems { limit } => format!("must have at most {limit} items"),
+        Kind::MinProperties { limit } => format!("must have at least {limit} members"),
+        Kind::MaxProperties { limit } => format!("must have at most {limit} members"),
+        Kind::MultipleOf { multiple_of } => format!("must be a multiple of {multiple_of}"),
+        Kind::Pattern { pattern } => format!("must match the pattern `{pattern}`"),
+        Kind::Format { format } => format!("must be in the format `{format}`"),
+        Kind::Required { property } => format!("must have the member {property}"),
+        Kind::Enum { .. } => "must be one of the values listed in the schema".to_owned(),
+        Kind::Constant { .. } => "must be the one value the schema gives".to_owned(),
+        Kind::UniqueItems => "must not hold an item twice".to_owned(),
+        Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => "has none of the forms the schema allows".to_owned(),
+        Kind::OneOfMultipleValid { .. } => "has more than one of the forms the schema allows one of".to_owned(),
+        Kind::Not { .. } => "has a form the schema forbids".to_owned(),
+        Kind::FalseSchema => "must not be there".to_owned(),
+        Kind::Contains => "must hold an item of the kind the schema asks for".to_owned(),
+        Kind::AdditionalItems { .. } | Kind::UnevaluatedItems { .. } => "has more items than the schema allows".to_owned(),
+        Kind::AdditionalProperties { .. } | Kind::UnevaluatedProperties { .. } => "has a member the schema does not declare".to_owned(),
+        Kind::PropertyNames { .. } => "has a member whose name the schema forbids".to_owned(),
+        Kind::ContentEncoding { content_encoding } => format!("must be encoded as `{content_encoding}`"),
+        Kind::ContentMediaType { content_media_type } => format!("must be of the media type `{content_media_type}`"),
+        Kind::FromUtf8 { .. } => "must be text once decoded".to_owned(),
+        Kind::BacktrackLimitExceeded { .. } | Kind::RegexEngineFailure { .. } => {
+            "could not be matched with the schema's pattern".to_owned()
+        }
+        Kind::Custom { .. } => "breaks a rule of the schema".to_owned(),
+        Kind::Referencing(_) => "could not be checked: the schema refers to what is not there".to_owned(),
+    }
+}

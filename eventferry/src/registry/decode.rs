@@ -1,0 +1,146 @@
+//! Reading messages as typed events.
+
+use crate::codec::{CodecErrorKind, VersionError, Versions};
+use crate::event::{IncomingMessage, OutboxEvent, headers};
+use crate::registry::{DecodeError, DecodeErrorKind, EventOf, EventSet, Outbox};
+
+impl<S: EventSet> Outbox<S> {
+    /// Reads a message as one of the set's events.
+    ///
+    /// The event is found by the header `event-type`; the topic decides only between events of one name, so messages of dead-letter,
+    /// retry and mirrored topics decode as well. A message without that header is read as the only event its topic has in the set. A
+    /// payload of an earlier version is brought up to the event's own.
+    ///
+    /// # Errors
+    /// By [`DecodeError::kind`]; [`DecodeError::is_unknown`] is what a consumer of a shared topic skips.
+    pub fn decode<M: IncomingMessage + ?Sized>(&self, message: &M) -> Result<S, DecodeError> {
+        let index = self.find(message)?;
+        let entry = &S::ENTRIES[index];
+        let (version, content_type, payload) = self.parts(index, message)?;
+        (entry.decode)(version, content_type, payload).map_err(|e| describe(entry.name, version, message, e))
+    }
+
+    /// Reads a message as one certain event, or as a view of it, borrowing from the message where the type does.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), and [`DecodeErrorKind::OtherEvent`] if it is another event of the set.
+    pub fn decode_as<'m, E>(&self, message: &'m (impl IncomingMessage + ?Sized)) -> Result<E, DecodeError>
+    where
+        E: Versions<'m>,
+        E::Listed: EventOf<S>,
+    {
+        let index = self.find(message)?;
+        if index != <E::Listed as EventOf<S>>::INDEX {
+            let (found, wanted) = (S::ENTRIES[index].name, <E as OutboxEvent>::NAME);
+            let what = format!("the message on topic `{}` is `{found}`, not `{wanted}`", shown(message.topic()));
+            return Err(DecodeError::new(DecodeErrorKind::OtherEvent, Some(found), what));
+        }
+        let (version, content_type, payload) = self.parts(index, message)?;
+        E::decode_version(version, content_type, payload).map_err(|e| describe(E::NAME, version, message, e))
+    }
+
+    fn find<M: IncomingMessage + ?Sized>(&self, message: &M) -> Result<usize, DecodeError> {
+        // A dead letter says which topic it was meant for.
+        let topic = message.text_header(headers::DLQ_ORIGINAL_TOPIC).unwrap_or(message.topic());
+        let on_topic = |index: &&usize| S::ENTRIES[**index].topic == topic;
+        if let Some(name) = message.event_type() {
+            let found = self.shared.by_name.get(name).map(Vec::as_slice);
+            let refuse = |kind, why: &str| {
+                let what = format!("the message on topic `{}` is `{}`, {why} `{}`", shown(topic), shown(name), S::NAME);
+                Err(DecodeError::new(kind, Some(name), what))
+            };
+            return match found {
+                None | Some([]) => refuse(DecodeErrorKind::UnknownEvent, "which is no event of"),
+                Some([one]) => Ok(*one),
+                Some(several) => match several.iter().find(on_topic) {
+                    Some(one) => Ok(*one),
+                    None => refuse(DecodeErrorKind::Ambiguous, "the name of several events, on other topics, of"),
+                },
+            };
+        }
+        let mut candidates = (0..S::ENTRIES.len()).filter(|index| S::ENTRIES[*index].topic == topic);
+        match (candidates.next(), candidates.next()) {
+            (Some(only), None) => Ok(only),
+            (Some(_) | None, _) if message.payload().is_none() => Err(tombstone(None, topic)),
+            (found, _) => {
+                let why = match found {
+                    None => "the set has no event for that topic",
+                    Some(_) => "the set has several events for that topic",
+                };
+                let what = format!(
+                    "the message on topic `{}` has no readable header `{}`, and {why}: `{}`",
+                    shown(topic),
+                    headers::EVENT_TYPE,
+                    S::NAME
+                );
+                Err(DecodeError::new(DecodeErrorKind::NotOurs, None, what))
+            }
+        }
+    }
+
+    /// Version, media type and payload, checked against the version's schema where that is switched on.
+    fn parts<'m, M: IncomingMessage + ?Sized>(
+        &self,
+        index: usize,
+        message: &'m M,
+    ) -> Result<(u32, Option<&'m str>, &'m [u8]), DecodeError> {
+        let entry = &S::ENTRIES[index];
+        let version = match message.header(headers::EVENT_VERSION) {
+            None => entry.version,
+            Some(_) => message.event_version().ok_or_else(|| {
+                let what = format!(
+                    "the header `{}` of `{}` on topic `{}` is not a version number",
+                    headers::EVENT_VERSION,
+                    entry.name,
+                    shown(message.topic())
+                );
+                DecodeError::new(DecodeErrorKind::UnknownVersion, Some(entry.name), what)
+            })?,
+        };
+        let content_type = message.header(headers::CONTENT_TYPE);
+        // A media type that is not even text is another media type.
+        let content_type = content_type.map(|value| std::str::from_utf8(value).unwrap_or_default());
+        let payload = message.payload().ok_or_else(|| tombstone(Some(entry.name), message.topic()))?;
+        if let Some(check) = self.on_read.as_ref().and_then(|checkers| checkers.get(&(index, version))) {
+            check
+                .check(payload)
+                .map_err(|e| describe(entry.name, version, message, VersionError::Codec(e)))?;
+        }
+        Ok((version, content_type, payload))
+    }
+}
+
+fn tombstone(event: Option<&str>, topic: &str) -> DecodeError {
+    let name = event.unwrap_or("the message");
+    let what = format!("`{name}` on topic `{}` has no payload", shown(topic));
+    DecodeError::new(DecodeErrorKind::Tombstone, event, what)
+}
+
+fn describe<M: IncomingMessage + ?Sized>(event: &str, version: u32, message: &M, error: VersionError) -> DecodeError {
+    let topic = shown(message.topic());
+    let refuse = |kind, what: String| DecodeError::new(kind, Some(event), what);
+    match error {
+        VersionError::Unknown => refuse(
+            DecodeErrorKind::UnknownVersion,
+            format!("`{event}` on topic `{topic}` has version {version}, which is not known here"),
+        ),
+        VersionError::ContentType(ours) => refuse(
+            DecodeErrorKind::ContentType,
+            format!("`{event}` on topic `{topic}` says another `content-type` than `{ours}`"),
+        ),
+        VersionError::Codec(codec) => {
+            let (kind, what) = match codec.kind() {
+                CodecErrorKind::Refused => (DecodeErrorKind::Refused, "is forbidden by its schema"),
+                CodecErrorKind::Decode | CodecErrorKind::Encode | CodecErrorKind::Schema => {
+                    (DecodeErrorKind::Undecodable, "cannot be decoded")
+                }
+            };
+            refuse(kind, format!("`{event}` version {version} on topic `{topic}` {what}")).with_codec(codec)
+        }
+    }
+}
+
+/// A name that came from outside, fit for a log line.
+fn shown(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}

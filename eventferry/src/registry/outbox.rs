@@ -1,0 +1,173 @@
+//! `Outbox<S>`: a set of events, ready to use.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::codec::{Check, Checker, Contract, EventSchema};
+use crate::event::{TableName, TraceContext};
+use crate::registry::{EventSet, SchemaError};
+
+/// A set of events, ready to enqueue and to decode.
+///
+/// Cheap to clone, and meant to be made once and handed around. A producer checks every event against its schema before it is stored; a
+/// consumer finds the event by the message's headers and reads every version it knows.
+pub struct Outbox<S> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) table: Arc<TableName>,
+    pub(super) trace_source: Option<fn() -> Option<TraceContext>>,
+    pub(super) on_read: Option<Arc<ReadChecks>>,
+    set: PhantomData<fn() -> S>,
+}
+
+/// By the place of the event in the set and the version.
+pub(super) type ReadChecks = HashMap<(usize, u32), Box<dyn Check>>;
+
+/// What does not change once it is compiled.
+pub(super) struct Shared {
+    /// By the place of the event in the set; none where the format has no checker.
+    pub(super) checkers: Vec<Checker>,
+    /// Places of the events of a name; more than one where the topic tells them apart.
+    pub(super) by_name: HashMap<&'static str, Vec<usize>>,
+}
+
+impl<S: EventSet> Outbox<S> {
+    /// The topics of the listed events, each once: what a consumer subscribes to.
+    pub const TOPICS: &'static [&'static str] = S::TOPICS;
+
+    /// Prepares the set: compiles each event's schema once. Events go to the table `outbox`; see [`table`](Self::table).
+    ///
+    /// # Errors
+    /// [`SchemaError`] naming the event whose schema is wrong, such as one with a pattern that is no regular expression.
+    pub fn new() -> Result<Self, SchemaError> {
+        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+        let mut checkers = Vec::with_capacity(S::ENTRIES.len());
+        for (index, entry) in S::ENTRIES.iter().enumerate() {
+            by_name.entry(entry.name).or_default().push(index);
+            let checker = (entry.checker)(Contract::Written).map_err(|e| SchemaError::new(entry.name, entry.version, e))?;
+            checkers.push(checker);
+        }
+        Ok(Self {
+            shared: Arc::new(Shared { checkers, by_name }),
+            table: Arc::new(TableName::default()),
+            trace_source: None,
+            on_read: None,
+            set: PhantomData,
+        })
+    }
+
+    /// The table that events are written to, in place of `outbox`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use eventferry::{Outbox, TableName, registry::EventSet};
+    /// # fn set<S: EventSet>() -> Result<Outbox<S>, Box<dyn std::error::Error>> {
+    /// let events = Outbox::<S>::new()?.table(TableName::new("sales.outbox")?);
+    /// # Ok(events)
+    /// # }
+    /// ```
+    #[must_use = "the set is returned, not changed in place"]
+    pub fn table(mut self, table: TableName) -> Self {
+        self.table = Arc::new(table);
+        self
+    }
+
+    /// The table that events are written to.
+    pub fn table_name(&self) -> &TableName {
+        &self.table
+    }
+
+    /// Where the trace context of an event comes from, unless its draft says otherwise.
+    ///
+    /// `source` is called once for each event, on the thread and in the task that enqueues it, so it can read whatever the service's
+    /// tracing library keeps there. Where it answers `None` the event carries no context.
+    ///
+    /// # Examples
+    /// ```
+    /// # use eventferry::{Outbox, registry::{EventSet, SchemaError}};
+    /// use eventferry::event::TraceContext;
+    ///
+    /// fn current() -> Option<TraceContext> {
+    ///     // With OpenTelemetry: inject the current context into a map and read `traceparent` and `tracestate` from it.
+    ///     TraceContext::new("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").ok()
+    /// }
+    ///
+    /// # fn set<S: EventSet>() -> Result<Outbox<S>, SchemaError> {
+    /// let events = Outbox::<S>::new()?.trace_source(current);
+    /// # Ok(events)
+    /// # }
+    /// ```
+    #[must_use = "the set is returned, not changed in place"]
+    pub fn trace_source(mut self, source: fn() -> Option<TraceContext>) -> Self {
+        self.trace_source = Some(source);
+        self
+    }
+
+    /// Checks what is decoded as well, each payload against the schema of its own version.
+    ///
+    /// Off unless switched on, because it costs about three times the decoding and the writer has checked already. Switch it on where
+    /// others write to the topic.
+    ///
+    /// # Errors
+    /// [`SchemaError`] naming the event and the version whose schema is wrong.
+    #[cfg(feature = "json-schema")]
+    pub fn checked_decode(mut self) -> Result<Self, SchemaError> {
+        let mut checkers = HashMap::new();
+        for (index, entry) in S::ENTRIES.iter().enumerate() {
+            let mut versions = Vec::new();
+            (entry.history)(&mut versions);
+            for version in versions {
+                let checker = (version.checker)(Contract::Read).map_err(|e| SchemaError::new(version.name, version.number, e))?;
+                if let Some(checker) = checker {
+                    checkers.insert((index, version.number), checker);
+                }
+            }
+        }
+        self.on_read = Some(Arc::new(checkers));
+        Ok(self)
+    }
+
+    /// The schema of every listed event and of every version before it, in the order of the enum, the oldest version first.
+    ///
+    /// Commit the texts and compare them in a test: a schema that changed without its version is then found before it is released.
+    pub fn schemas() -> Vec<EventSchema> {
+        let mut versions = Vec::new();
+        for entry in S::ENTRIES {
+            (entry.history)(&mut versions);
+        }
+        versions
+            .into_iter()
+            .map(|version| EventSchema {
+                topic: version.topic,
+                name: version.name,
+                version: version.number,
+                content_type: version.content_type,
+                text: (version.schema)(Contract::Written),
+            })
+            .collect()
+    }
+}
+
+impl<S> Clone for Outbox<S> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            table: Arc::clone(&self.table),
+            trace_source: self.trace_source,
+            on_read: self.on_read.clone(),
+            set: PhantomData,
+        }
+    }
+}
+
+impl<S: EventSet> fmt::Debug for Outbox<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("set", &S::NAME)
+            .field("events", &S::ENTRIES.len())
+            .field("table", &self.table)
+            .field("checked_decode", &self.on_read.is_some())
+            .finish_non_exhaustive()
+    }
+}
