@@ -2,6 +2,8 @@
 
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod servers;
 
 /// The code blocks of the project's `README.md` compile and run as doctests of this crate.

@@ -59,9 +59,10 @@ impl<'de> Deserialize<'de> for Stored {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stored, A::Error> {
                 let mut headers = Headers::with_capacity(map.size_hint().unwrap_or(4));
                 while let Some((name, value)) = map.next_entry::<String, serde_json::Value>()? {
-                    let text = match value {
-                        serde_json::Value::String(text) => text,
-                        other => other.to_string(),
+                    let text = if let serde_json::Value::String(text) = value {
+                        text
+                    } else {
+                        value.to_string()
                     };
                     headers.set(name, text);
                 }

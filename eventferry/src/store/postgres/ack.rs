@@ -1,0 +1,161 @@
+//! Deliveries and refusals.
+
+use sqlx::SqlStr;
+use sqlx::postgres::PgBindIterExt;
+use uuid::Uuid;
+
+use crate::clock::duration_micros;
+use crate::outbox::{OnDead, RowId, Status};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::error::undecodable;
+use crate::store::postgres::row::Columns;
+use crate::store::{Fault, RelayId, Retention, StoreError, StoreErrorKind, Verdict, VerdictOutcome};
+
+/// Error texts are cut at this many bytes: a row must stay small enough to be updated cheaply.
+const ERROR_MAX: usize = 2000;
+/// No delay is longer than this (a hundred years), so that no time leaves PostgreSQL's range.
+const DELAY_MAX_MICROS: i64 = 3_155_760_000_000_000;
+
+impl PostgresStore {
+    pub(super) async fn ack(&self, rows: &[RowId], retention: Retention) -> Result<(), StoreError> {
+        let (all, free) = match retention {
+            Retention::Keep(_) => (&self.sql.done_keep, &self.sql.done_keep_free),
+            Retention::Delete => (&self.sql.done_delete, &self.sql.done_delete_free),
+        };
+        let mut rows = rows.to_vec();
+        // Every session locks rows by rising id, so that two of them never wait for each other.
+        rows.sort_unstable();
+        rows.dedup();
+        match self.ack_all(all, &rows).await {
+            Err(error) if error.kind() == StoreErrorKind::Contention && rows.len() > 1 => {}
+            answer => return answer,
+        }
+        // Somebody holds one of the rows: the others must not wait for it.
+        for skipped in self.ack_free(free, &rows).await? {
+            self.ack_all(all, &[skipped]).await?;
+        }
+        Ok(())
+    }
+
+    async fn ack_all(&self, statement: &SqlStr, rows: &[RowId]) -> Result<(), StoreError> {
+        let mut session = self.enter(&self.acking).await?;
+        let answer = sqlx::query(statement.clone())
+            .bind(rows.iter().map(|row| row.id).bind_iter())
+            .bind(rows.iter().map(|row| Uuid::from(row.message_id)).bind_iter())
+            .execute(session.connection())
+            .await;
+        session.finish("record deliveries", &self.table, answer).map(drop)
+    }
+
+    /// Acks what nobody has locked, and says what was left out.
+    async fn ack_free(&self, statement: &SqlStr, rows: &[RowId]) -> Result<Vec<RowId>, StoreError> {
+        let mut session = self.enter(&self.acking).await?;
+        let answer = sqlx::query(statement.clone())
+            .bind(rows.iter().map(|row| row.id).bind_iter())
+            .bind(rows.iter().map(|row| Uuid::from(row.message_id)).bind_iter())
+            .fetch_all(session.connection())
+            .await;
+        let skipped = session.finish("record deliveries", &self.table, answer)?;
+        let row = |row| {
+            let columns = Columns(row);
+            Ok(RowId::new(columns.i64(0)?, columns.message_id(1)?))
+        };
+        skipped.iter().map(row).collect()
+    }
+
+    pub(super) async fn refuse(&self, relay: RelayId, verdicts: &[Verdict]) -> Result<Vec<VerdictOutcome>, StoreError> {
+        let mut outcomes = self.write_verdicts(relay, verdicts).await?;
+        let unmatched: Vec<usize> = (0..verdicts.len()).filter(|place| outcomes[*place].is_none()).collect();
+        if !unmatched.is_empty() {
+            let rows: Vec<RowId> = unmatched.iter().map(|place| verdicts[*place].row).collect();
+            for (place, status) in unmatched.into_iter().zip(self.statuses(&rows).await?) {
+                outcomes[place] = Some(unchanged(status));
+            }
+        }
+        Ok(outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or(VerdictOutcome::LaneLost))
+            .collect())
+    }
+
+    /// One statement; the outcomes of those verdicts that changed a row.
+    async fn write_verdicts(&self, relay: RelayId, verdicts: &[Verdict]) -> Result<Vec<Option<VerdictOutcome>>, StoreError> {
+        let mut sorted: Vec<(usize, &Verdict)> = verdicts.iter().enumerate().collect();
+        sorted.sort_unstable_by_key(|(_, verdict)| verdict.row);
+        let each = || sorted.iter().map(|(_, verdict)| *verdict);
+        let mut session = self.enter(&self.acking).await?;
+        let answer = sqlx::query(self.sql.fail.clone())
+            .bind(relay.as_uuid())
+            .bind(each().map(|v| v.row.id).bind_iter())
+            .bind(each().map(|v| Uuid::from(v.row.message_id)).bind_iter())
+            .bind(each().map(|v| i16::from(v.lease.lane)).bind_iter())
+            .bind(each().map(|v| v.lease.epoch).bind_iter())
+            .bind(each().map(|v| matches!(v.fault, Fault::Rejected)).bind_iter())
+            .bind(each().map(|v| delay_and_limit(v.fault).0).bind_iter())
+            .bind(each().map(|v| delay_and_limit(v.fault).1).bind_iter())
+            .bind(each().map(|v| v.on_dead == OnDead::Hold).bind_iter())
+            .bind(each().map(|v| error_text(&v.error)).bind_iter())
+            .fetch_all(session.connection())
+            .await;
+        let rows = session.finish("record refusals", &self.table, answer)?;
+        let mut outcomes = vec![None; verdicts.len()];
+        for row in &rows {
+            let columns = Columns(row);
+            let place = usize::try_from(columns.i64(0)? - 1).map_err(|_| undecodable(0))?;
+            let (place, _) = sorted.get(place).ok_or_else(|| undecodable(0))?;
+            let attempts = u32::try_from(columns.i32(2)?).unwrap_or(0);
+            let status = Status::from_code(columns.i16(1)?).ok_or_else(|| undecodable(1))?;
+            outcomes[*place] = Some(match status {
+                Status::Dead => VerdictOutcome::Dead,
+                Status::DeadHolding => VerdictOutcome::Holds,
+                Status::Pending | Status::Scheduled | Status::Done | Status::Failed => VerdictOutcome::Waits { attempts },
+            });
+        }
+        Ok(outcomes)
+    }
+}
+
+/// What a verdict that matched no row says, now that the row was looked up.
+fn unchanged(status: Option<Status>) -> VerdictOutcome {
+    match status {
+        None | Some(Status::Done | Status::Dead) => VerdictOutcome::Settled,
+        Some(Status::DeadHolding) => VerdictOutcome::Holds,
+        Some(Status::Pending | Status::Scheduled | Status::Failed) => VerdictOutcome::LaneLost,
+    }
+}
+
+fn delay_and_limit(fault: Fault) -> (i64, i64) {
+    match fault {
+        Fault::Refused { delay, max_attempts } => (duration_micros(delay).min(DELAY_MAX_MICROS), i64::from(max_attempts)),
+        Fault::Rejected => (0, 0),
+    }
+}
+
+/// What `last_error` can hold: no NUL, and not too long.
+fn error_text(error: &str) -> String {
+    let mut text = error.replace('\0', "\u{fffd}");
+    text.truncate(text.floor_char_boundary(ERROR_MAX));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn error_texts_fit_into_the_column() {
+        assert_eq!(error_text("a\0b"), "a\u{fffd}b");
+        assert_eq!(error_text(&"ä".repeat(2000)).len(), ERROR_MAX);
+    }
+
+    #[test]
+    fn no_delay_leaves_the_range_of_times() {
+        let for_ever = Fault::Refused {
+            delay: Duration::MAX,
+            max_attempts: 3,
+        };
+        assert_eq!(delay_and_limit(for_ever), (DELAY_MAX_MICROS, 3));
+    }
+}

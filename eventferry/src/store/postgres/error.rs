@@ -1,0 +1,147 @@
+//! What PostgreSQL's errors mean, and how they are told without telling a value.
+
+use std::fmt;
+
+use sqlx::postgres::PgDatabaseError;
+
+use crate::event::TableName;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// What the server or the driver said, without what may quote a value: the detail, the context, and the message of a data error.
+#[derive(Debug)]
+struct Cause(String);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cause {}
+
+/// The kind of failure behind an SQLSTATE.
+///
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn kind_of(sqlstate: &str) -> StoreErrorKind {
+    match sqlstate {
+        // serialization failure, deadlock, lock timeout, cancelled by statement timeout
+        "40001" | "40P01" | "55P03" | "57014" => StoreErrorKind::Contention,
+        // read-only: a failover is under way, or this is a standby
+        "25006" => StoreErrorKind::Unavailable,
+        // no such table, column, function, schema, database, role; wrong column type; not allowed; row security; a name that is a keyword
+        "42P01" | "42703" | "42883" | "3F000" | "3D000" | "42501" | "42601" | "42804" | "55000" => StoreErrorKind::Misconfigured,
+        _ => match sqlstate.get(..2) {
+            // connection, resources, operator intervention, system error
+            Some("08" | "53" | "57" | "58") => StoreErrorKind::Unavailable,
+            // authorization
+            Some("28") => StoreErrorKind::Misconfigured,
+            // data, constraint, the transaction's state
+            Some("22" | "23" | "25") => StoreErrorKind::Invalid,
+            _ => StoreErrorKind::Database,
+        },
+    }
+}
+
+/// Whether the server's own sentence may quote a value that somebody stored or bound.
+fn may_quote(sqlstate: &str) -> bool {
+    matches!(sqlstate.get(..2), Some("22" | "23" | "P0"))
+}
+
+/// Turns a failure into ours. `attempted` says what was tried, in the infinitive: `read the outbox`.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the driver's errors are its own, and it may add some")]
+pub(super) fn store_error(attempted: &str, table: &TableName, error: &sqlx::Error) -> StoreError {
+    let (kind, cause) = match error {
+        sqlx::Error::Database(database) => {
+            let sqlstate = database.code().unwrap_or_default();
+            let said = if may_quote(&sqlstate) {
+                let constraint = database.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::constraint);
+                constraint.map_or_else(String::new, |name| format!(": constraint `{name}`"))
+            } else {
+                format!(": {}", database.message())
+            };
+            (kind_of(&sqlstate), format!("SQLSTATE {sqlstate}{said}"))
+        }
+        sqlx::Error::Io(io) => (StoreErrorKind::Unavailable, format!("connection lost or refused: {io}")),
+        sqlx::Error::Tls(tls) => (StoreErrorKind::Unavailable, format!("TLS failed: {tls}")),
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            (StoreErrorKind::Unavailable, error.to_string())
+        }
+        // A connection that died in the middle of a message.
+        sqlx::Error::Protocol(_) => (
+            StoreErrorKind::Unavailable,
+            "the server's answer broke off or made no sense".to_owned(),
+        ),
+        sqlx::Error::Configuration(_) => (StoreErrorKind::Misconfigured, "the connection options cannot be used".to_owned()),
+        // Their own texts may quote a value.
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_) => (
+            StoreErrorKind::Database,
+            "a column has another type than this version expects".to_owned(),
+        ),
+        sqlx::Error::RowNotFound => (StoreErrorKind::Database, "no row where one was expected".to_owned()),
+        _ => (StoreErrorKind::Database, "unexpected failure of the driver".to_owned()),
+    };
+    let advice = match kind {
+        StoreErrorKind::Contention => "; roll back and repeat the transaction",
+        StoreErrorKind::Misconfigured if cause.starts_with("SQLSTATE 42P01") || cause.starts_with("SQLSTATE 42883") => {
+            "; run `PostgresStore::migrate` for this table, or check the search_path"
+        }
+        StoreErrorKind::Misconfigured | StoreErrorKind::Unavailable | StoreErrorKind::Invalid | StoreErrorKind::Database => "",
+    };
+    StoreError::new(kind, format!("failed to {attempted} (outbox `{table}`){advice}")).with_source(Cause(cause))
+}
+
+/// A column that does not hold what the schema says.
+pub(super) fn undecodable(column: usize) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Database,
+        format!(
+            "cannot read column {column} of a row: it does not hold what this version expects; compare the table with `PostgresStore::sql`"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sqlstate_that_matters_has_its_kind() {
+        let table = [
+            ("40001", StoreErrorKind::Contention),
+            ("40P01", StoreErrorKind::Contention),
+            ("55P03", StoreErrorKind::Contention),
+            ("57014", StoreErrorKind::Contention),
+            ("08006", StoreErrorKind::Unavailable),
+            ("25006", StoreErrorKind::Unavailable),
+            ("53200", StoreErrorKind::Unavailable),
+            ("53300", StoreErrorKind::Unavailable),
+            ("57P01", StoreErrorKind::Unavailable),
+            ("57P03", StoreErrorKind::Unavailable),
+            ("58030", StoreErrorKind::Unavailable),
+            ("28P01", StoreErrorKind::Misconfigured),
+            ("28000", StoreErrorKind::Misconfigured),
+            ("3D000", StoreErrorKind::Misconfigured),
+            ("42P01", StoreErrorKind::Misconfigured),
+            ("42501", StoreErrorKind::Misconfigured),
+            ("42883", StoreErrorKind::Misconfigured),
+            ("22021", StoreErrorKind::Invalid),
+            ("23514", StoreErrorKind::Invalid),
+            ("25P02", StoreErrorKind::Invalid),
+            ("XX000", StoreErrorKind::Database),
+            ("", StoreErrorKind::Database),
+        ];
+        for (sqlstate, kind) in table {
+            assert_eq!(kind_of(sqlstate), kind, "{sqlstate}");
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_is_unavailable_and_says_what_was_tried() {
+        let io = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let error = store_error("read lanes", &TableName::default(), &sqlx::Error::Io(io));
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert_eq!(error.to_string(), "failed to read lanes (outbox `outbox`)");
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(cause.as_deref(), Some("connection lost or refused: connection reset"));
+    }
+}

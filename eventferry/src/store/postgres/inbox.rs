@@ -1,0 +1,35 @@
+//! A consumer's memory, in its own transaction.
+
+use sqlx::{Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::event::{MessageId, TableName};
+use crate::store::postgres::error::store_error;
+use crate::store::postgres::statements_of;
+use crate::store::{BoxFuture, InboxTransaction, StoreError, StoreErrorKind};
+
+impl InboxTransaction for Transaction<'_, Postgres> {
+    fn remember<'a>(
+        &'a mut self,
+        table: &'a TableName,
+        consumer: &'a str,
+        message_id: MessageId,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            if consumer.contains('\0') {
+                // Refused here: an error of the database would poison the caller's transaction.
+                return Err(StoreError::new(
+                    StoreErrorKind::Invalid,
+                    "the name of a consumer must not hold a NUL character",
+                ));
+            }
+            sqlx::query(statements_of(table).remember.clone())
+                .bind(consumer)
+                .bind(Uuid::from(message_id))
+                .execute(&mut **self)
+                .await
+                .map(|done| done.rows_affected() == 1)
+                .map_err(|error| store_error("remember a handled message", table, &error))
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Creating the outbox, and taking it away again.
+
+use sqlx::{Connection, Executor, PgConnection, PgPool, Row};
+
+use crate::event::TableName;
+use crate::store::postgres::error::store_error;
+use crate::store::postgres::session::connect_plain;
+use crate::store::postgres::{PostgresStore, Sql, statements_of};
+use crate::store::statements::substitute;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// The version of the schema that this library writes and reads.
+pub(super) const VERSION: i32 = 1;
+
+const UP_1: &str = include_str!("migrations/0001_outbox.up.sql");
+
+impl PostgresStore {
+    /// Creates the outbox, or brings it to this library's version; does nothing where it is there already.
+    ///
+    /// One transaction: all of it or nothing. Any number of processes may call it at the same time. A schema named by `table` must exist.
+    /// The role needs CREATE on the schema and becomes the owner of what it creates.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Misconfigured`] if the outbox was made by a newer version, or the role may not create tables;
+    /// [`StoreErrorKind::Unavailable`] if the database cannot be reached.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the connection is its own, and what was not committed is rolled back with it.
+    pub async fn migrate(pool: &PgPool, table: &TableName) -> Result<(), StoreError> {
+        let sql = statements_of(table);
+        let mut connection = connect_plain(pool, table, "migrate").await?;
+        let answer = migrate_in(&mut connection, &sql).await;
+        let version = answer.map_err(|error| store_error("migrate", table, &error))?;
+        if version > VERSION {
+            return Err(newer(table, version));
+        }
+        drop(connection.close().await);
+        Ok(())
+    }
+
+    /// Removes the outbox with everything beside it, consumers' memory included.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Misconfigured`] while rows are there that were not delivered, dead ones included, and nothing is changed;
+    /// [`StoreErrorKind::Contention`] if the table is in use.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: what was not committed is rolled back.
+    pub async fn migrate_down(pool: &PgPool, table: &TableName) -> Result<(), StoreError> {
+        let sql = statements_of(table);
+        let mut connection = connect_plain(pool, table, "migrate").await?;
+        let answer = remove_in(&mut connection, &sql).await;
+        answer.map_err(|error| store_error("remove the outbox", table, &error))?;
+        drop(connection.close().await);
+        Ok(())
+    }
+
+    /// The statements of [`migrate`](Self::migrate) as text, for people who run their own migration tool.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::TableName;
+    /// use eventferry::store::postgres::PostgresStore;
+    ///
+    /// let text = PostgresStore::sql(&TableName::new("sales.events")?);
+    /// assert!(text.contains("CREATE TABLE sales.events ("));
+    /// # Ok::<(), eventferry::NameError>(())
+    /// ```
+    pub fn sql(table: &TableName) -> String {
+        substitute(UP_1, table).into_owned()
+    }
+}
+
+fn newer(table: &TableName, version: i32) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Misconfigured,
+        format!("the outbox `{table}` has schema version {version}, and this eventferry knows up to {VERSION}; upgrade eventferry"),
+    )
+}
+
+/// Runs what is missing and answers the version that is there afterwards.
+async fn migrate_in(connection: &mut PgConnection, sql: &Sql) -> Result<i32, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    tx.execute(sqlx::query(sql.migration_lock.clone())).await?;
+    let found: bool = tx.fetch_one(sqlx::query(sql.exists.clone())).await?.try_get(0)?;
+    let current: i32 = if found {
+        tx.fetch_one(sqlx::query(sql.stored_version.clone())).await?.try_get(0)?
+    } else {
+        0
+    };
+    // One for each version, the oldest first.
+    for (version, up) in (1..=VERSION).zip([&sql.up_1]) {
+        if version > current {
+            tx.execute(sqlx::raw_sql(up.clone())).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(current.max(VERSION))
+}
+
+async fn remove_in(connection: &mut PgConnection, sql: &Sql) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    tx.execute(sqlx::query(sql.migration_lock.clone())).await?;
+    tx.execute(sqlx::raw_sql(sql.down_1.clone())).await?;
+    tx.commit().await
+}

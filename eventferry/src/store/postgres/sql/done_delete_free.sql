@@ -1,0 +1,17 @@
+-- Forget deliveries of rows that nobody has locked. Promise: waits for nobody; answers what it skipped.
+-- $1 ids, rising, $2 message ids
+WITH free AS MATERIALIZED (
+    SELECT o.id, o.status
+    FROM unnest($1::int8[], $2::uuid[]) AS w (id, message_id)
+    JOIN outbox AS o ON o.id = w.id AND o.message_id = w.message_id
+    FOR UPDATE OF o SKIP LOCKED
+),
+written AS (
+    DELETE FROM outbox AS o
+    USING free
+    WHERE o.id = free.id
+)
+SELECT w.id, w.message_id
+FROM unnest($1::int8[], $2::uuid[]) AS w (id, message_id)
+WHERE EXISTS (SELECT FROM outbox AS o WHERE o.id = w.id AND o.message_id = w.message_id)
+    AND w.id NOT IN (SELECT free.id FROM free)

@@ -1,0 +1,6 @@
+-- Record deliveries. Promise: exactly the events named, whoever delivered them; rows that are gone are skipped.
+-- $1 ids, rising, $2 message ids
+UPDATE outbox AS o
+SET status = 2, processed_at = clock_timestamp()
+FROM unnest($1::int8[], $2::uuid[]) AS w (id, message_id)
+WHERE o.id = w.id AND o.message_id = w.message_id AND o.status <> 2

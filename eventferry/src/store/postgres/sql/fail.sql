@@ -1,0 +1,24 @@
+-- Record refusals. Promise: only while the lane is leased to this relay under this epoch, and until the statement ends nobody takes it;
+-- only rows that wait; the attempt is counted and death decided in one statement.
+-- $1 relay; one array for each column: $2 ids, $3 message ids, $4 lanes, $5 epochs, $6 whether it can never be delivered,
+-- $7 delays in microseconds, $8 attempts at which it dies (0: never), $9 whether a dead row holds its aggregate, $10 errors
+WITH mine AS MATERIALIZED (
+    SELECT v.id, v.message_id, v.lane, v.rejected, v.delay, v.max_attempts, v.hold, v.error, v.place
+    FROM unnest($2::int8[], $3::uuid[], $4::int2[], $5::int8[], $6::bool[], $7::int8[], $8::int8[], $9::bool[], $10::text[])
+        WITH ORDINALITY AS v (id, message_id, lane, epoch, rejected, delay, max_attempts, hold, error, place)
+    JOIN outbox_lane AS l ON l.lane = v.lane AND l.epoch = v.epoch AND l.owner = $1
+    -- A renewal still passes; taking the lane does not.
+    FOR KEY SHARE OF l
+)
+UPDATE outbox AS o
+SET attempts = o.attempts + CASE WHEN m.rejected THEN 0 ELSE 1 END,
+    status = CASE
+        WHEN NOT m.rejected AND (m.max_attempts = 0 OR o.attempts + 1 < m.max_attempts) THEN CASE WHEN o.ordered THEN 3 ELSE 1 END
+        WHEN m.hold AND o.ordered THEN 5
+        ELSE 4
+    END,
+    available_at = CASE WHEN m.rejected THEN o.available_at ELSE clock_timestamp() + m.delay * interval '1 microsecond' END,
+    last_error = m.error
+FROM mine AS m
+WHERE o.id = m.id AND o.message_id = m.message_id AND o.lane = m.lane AND o.status IN (0, 1, 3)
+RETURNING m.place, o.status, o.attempts

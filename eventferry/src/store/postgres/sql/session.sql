@@ -1,0 +1,12 @@
+-- Prepare a session of a relay. Promise: nobody's lock can stop it for longer than a third of a lease, nor can it stop others;
+-- a row security policy is an error and not an empty table.
+SELECT m.lease_ms,
+    set_config('lock_timeout', (m.lease_ms / 3)::text, false),
+    set_config('statement_timeout', (m.lease_ms / 3)::text, false),
+    set_config('idle_in_transaction_session_timeout', (m.lease_ms / 3)::text, false),
+    set_config('row_security', 'off', false),
+    -- Plans must not flip with the statistics of a table that is empty one minute and full the next.
+    set_config('jit', 'off', false),
+    set_config('enable_seqscan', 'off', false),
+    set_config('plan_cache_mode', 'force_generic_plan', false)
+FROM outbox_meta AS m

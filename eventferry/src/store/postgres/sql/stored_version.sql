@@ -1,0 +1,2 @@
+-- Which version of the schema is there. Promise: changes nothing.
+SELECT version FROM outbox_meta

@@ -1,0 +1,24 @@
+-- Lease free or expired lanes. Promise: a lane is in one live lease; never waits for anybody.
+-- $1 relay, $2 lanes at most
+WITH lease AS MATERIALIZED (
+    SELECT lease_ms * interval '1 millisecond' AS length FROM outbox_meta
+),
+free AS MATERIALIZED (
+    SELECT l.lane
+    FROM outbox_lane AS l
+    -- The clock is asked for each row anew, so that a lease somebody else has just taken is not seen as one from the future.
+    WHERE l.owner IS NULL OR l.leased_until IS NULL OR l.leased_until <= clock_timestamp()
+        OR l.leased_until > clock_timestamp() + (SELECT lease.length FROM lease)
+    ORDER BY l.lane
+    LIMIT $2
+    FOR UPDATE OF l SKIP LOCKED
+)
+UPDATE outbox_lane AS l
+SET owner = $1,
+    epoch = l.epoch + 1,
+    taken_at = clock_timestamp(),
+    leased_until = clock_timestamp() + (SELECT lease.length FROM lease),
+    deaths = CASE WHEN l.owner IS NULL THEN l.deaths ELSE l.deaths + 1 END
+FROM free
+WHERE l.lane = free.lane
+RETURNING l.lane, l.epoch

@@ -1,0 +1,19 @@
+//! The PostgreSQL store: the conformance suite, once with the default table and once in a schema of its own, and what is its own.
+
+#![expect(clippy::unwrap_used, reason = "a test panics where a step fails")]
+
+mod support;
+
+use crate::postgres::support::Outbox;
+
+macro_rules! fresh {
+    ($table:literal) => {
+        match Outbox::fresh($table).await {
+            Some(outbox) => outbox,
+            None => return,
+        }
+    };
+}
+
+eventferry::conformance_store!(conformance, fresh!("outbox"));
+eventferry::conformance_store!(conformance_in_a_schema, fresh!("sales.events"));

@@ -1,0 +1,72 @@
+//! An outbox of one test.
+
+use eventferry::TableName;
+use eventferry::store::postgres::PostgresStore;
+use eventferry::testing::conformance::store::Harness;
+use eventferry_tests::postgres::{FreshDatabase, fresh};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
+
+/// A fresh database with one outbox in it.
+pub(super) struct Outbox {
+    pub(super) database: FreshDatabase,
+    pub(super) store: PostgresStore,
+    pub(super) table: TableName,
+}
+
+impl Outbox {
+    /// Makes the database, the schema the table's name asks for, and the outbox.
+    pub(super) async fn fresh(table: &str) -> Option<Self> {
+        let database = fresh().await?;
+        let table = TableName::new(table).unwrap();
+        if let Some(schema) = table.schema() {
+            let statement = format!("CREATE SCHEMA {schema}");
+            database.pool.execute(AssertSqlSafe(statement)).await.unwrap();
+        }
+        PostgresStore::migrate(&database.pool, &table).await.unwrap();
+        let store = PostgresStore::new(database.pool.clone()).table(table.clone());
+        Some(Self { database, store, table })
+    }
+
+    /// Runs statements in which the word `outbox` stands for the table.
+    pub(super) async fn run(&self, statements: &str) {
+        let text = statements.replace("outbox", &self.table.to_string());
+        self.database.pool.execute(AssertSqlSafe(text)).await.unwrap();
+    }
+}
+
+impl Harness for Outbox {
+    type Store = PostgresStore;
+    type Transaction = Transaction<'static, Postgres>;
+    const CONCURRENT_WRITERS: bool = true;
+
+    fn store(&self) -> &PostgresStore {
+        &self.store
+    }
+
+    fn table(&self) -> &TableName {
+        &self.table
+    }
+
+    async fn begin(&self) -> Self::Transaction {
+        self.database.pool.begin().await.unwrap()
+    }
+
+    async fn commit(&self, tx: Self::Transaction) {
+        tx.commit().await.unwrap();
+    }
+
+    async fn rollback(&self, tx: Self::Transaction) {
+        tx.rollback().await.unwrap();
+    }
+
+    /// The server's clock stands still for nobody: every stored time is moved the other way.
+    async fn move_clock(&self, seconds: i64) {
+        let by = format!("- interval '{seconds} seconds'");
+        self.run(&format!(
+            "UPDATE outbox SET available_at = available_at {by}, created_at = created_at {by}, processed_at = processed_at {by};
+             UPDATE outbox_lane SET leased_until = leased_until {by}, taken_at = taken_at {by};
+             UPDATE outbox_relay SET seen_at = seen_at {by}, started_at = started_at {by};"
+        ))
+        .await;
+    }
+}

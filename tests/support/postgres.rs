@@ -1,0 +1,75 @@
+//! Databases of one test each.
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool};
+
+use crate::servers;
+
+/// A database that no other test sees; dropped with this value, whatever sessions are still in it.
+#[derive(Debug)]
+pub struct FreshDatabase {
+    /// Connections to it, up to 64.
+    pub pool: PgPool,
+    /// What the pool connects with.
+    pub options: PgConnectOptions,
+    name: String,
+    server: PgConnectOptions,
+}
+
+/// A new, empty database on the test server; `None`, said aloud, where there is no server.
+///
+/// # Panics
+/// If the server is there and refuses.
+pub async fn fresh() -> Option<FreshDatabase> {
+    let url = servers::require("postgres")?;
+    let server: PgConnectOptions = url.parse().expect("EVENTFERRY_PG_URL is not the URL of a PostgreSQL server");
+    let server = server.disable_statement_logging();
+    let name = format!("t_{}", uuid::Uuid::new_v4().simple());
+    run(&server, format!("CREATE DATABASE {name}")).await;
+    let options = server.clone().database(&name);
+    let pool = PgPoolOptions::new().max_connections(64).connect_lazy_with(options.clone());
+    Some(FreshDatabase {
+        pool,
+        options,
+        name,
+        server,
+    })
+}
+
+async fn run(server: &PgConnectOptions, statement: String) {
+    let mut connection = PgConnection::connect_with(server)
+        .await
+        .expect("cannot connect to the PostgreSQL of the tests");
+    connection
+        .execute(AssertSqlSafe(statement))
+        .await
+        .expect("cannot make or drop a database of the tests");
+    drop(connection.close().await);
+}
+
+impl FreshDatabase {
+    /// A connection of its own, outside the pool.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect_with(&self.options)
+            .await
+            .expect("cannot connect to a database of the tests")
+    }
+}
+
+impl Drop for FreshDatabase {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        // A runtime of its own: this one may be shutting down, or be the only thread.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime
+                .expect("cannot start a runtime")
+                .block_on(run(&server, format!("DROP DATABASE {name} WITH (FORCE)")));
+        });
+        // A failed clean-up must not hide the test's own failure.
+        drop(dropped.join());
+    }
+}
