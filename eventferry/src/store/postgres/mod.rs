@@ -16,6 +16,7 @@ mod row;
 mod session;
 
 use std::fmt;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -94,6 +95,8 @@ pub struct PostgresStore {
     leasing: Session,
     /// The highest id that was read, and of which outbox on which server: a sequence that stands behind it gives ids twice.
     highest: Mutex<Option<(String, i64)>>,
+    /// After which id the next purge begins.
+    purged_to: AtomicI64,
 }
 
 impl PostgresStore {
@@ -109,6 +112,7 @@ impl PostgresStore {
             acking: Session::new("ack"),
             leasing: Session::new("lease"),
             highest: Mutex::default(),
+            purged_to: AtomicI64::new(0),
         }
     }
 

@@ -3,4 +3,5 @@
 UPDATE outbox AS o
 SET status = 2, processed_at = clock_timestamp()
 FROM unnest($1::int8[], $2::uuid[]) AS w (id, message_id)
-WHERE o.id = w.id AND o.message_id = w.message_id AND o.status <> 2
+-- IS TRUE, so that rows are found by their id, which lie together, and not by the message id.
+WHERE o.id = w.id AND (o.message_id = w.message_id) IS TRUE AND o.status <> 2

@@ -3,7 +3,8 @@
 WITH free AS MATERIALIZED (
     SELECT o.id, o.status
     FROM unnest($1::int8[], $2::uuid[]) AS w (id, message_id)
-    JOIN outbox AS o ON o.id = w.id AND o.message_id = w.message_id
+    -- IS TRUE, so that rows are found by their id, which lie together, and not by the message id.
+    JOIN outbox AS o ON o.id = w.id AND (o.message_id = w.message_id) IS TRUE
     FOR UPDATE OF o SKIP LOCKED
 ),
 written AS (
@@ -14,5 +15,5 @@ written AS (
 )
 SELECT w.id, w.message_id
 FROM unnest($1::int8[], $2::uuid[]) AS w (id, message_id)
-WHERE EXISTS (SELECT FROM outbox AS o WHERE o.id = w.id AND o.message_id = w.message_id AND o.status <> 2)
+WHERE EXISTS (SELECT FROM outbox AS o WHERE o.id = w.id AND (o.message_id = w.message_id) IS TRUE AND o.status <> 2)
     AND w.id NOT IN (SELECT free.id FROM free)

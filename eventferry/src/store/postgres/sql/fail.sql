@@ -20,5 +20,6 @@ SET attempts = o.attempts + CASE WHEN m.rejected THEN 0 ELSE 1 END,
     available_at = CASE WHEN m.rejected THEN o.available_at ELSE clock_timestamp() + m.delay * interval '1 microsecond' END,
     last_error = m.error
 FROM mine AS m
-WHERE o.id = m.id AND o.message_id = m.message_id AND o.lane = m.lane AND o.status IN (0, 1, 3)
+-- IS TRUE, so that rows are found by their id, which lie together, and not by the message id.
+WHERE o.id = m.id AND (o.message_id = m.message_id) IS TRUE AND o.lane = m.lane AND o.status IN (0, 1, 3)
 RETURNING m.place, o.status, o.attempts
