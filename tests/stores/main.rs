@@ -3,3 +3,4 @@
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod sqlite;

@@ -6,6 +6,8 @@ mod check;
 #[cfg(feature = "_sql")]
 mod headers;
 pub mod memory;
+#[cfg(feature = "_sql")]
+mod migration;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
@@ -25,6 +27,9 @@ use crate::event::{MessageId, TableName};
 use crate::outbox::{LaneLease, NewRecord, OnDead, Record, RowId, Status};
 
 pub(crate) use check::check_records;
+#[cfg(feature = "_sql")]
+#[doc(inline)]
+pub use migration::Migration;
 
 /// The most late rows one [`Store::read`] returns, over all lanes together.
 pub const LATE_LIMIT: u32 = 1000;

@@ -141,9 +141,9 @@ mod tests {
     fn statements_are_made_once_for_each_table() {
         let cache = PerTable::new();
         let table = TableName::new("a.b").unwrap();
-        let first = cache.get(&table, |t| t.to_string());
+        let first = cache.get(&table, ToString::to_string);
         let second = cache.get(&table, |_| "made again".to_owned());
         assert_eq!((first.as_str(), second.as_str()), ("a.b", "a.b"));
-        assert_eq!(*cache.get(&TableName::default(), |t| t.to_string()), "outbox");
+        assert_eq!(*cache.get(&TableName::default(), ToString::to_string), "outbox");
     }
 }

@@ -1,0 +1,76 @@
+//! Relays and the lanes they lease.
+
+use sqlx::sqlite::SqliteRow;
+
+use crate::outbox::LaneLease;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::error::error;
+use crate::store::sqlite::row::{get, json_list};
+use crate::store::{RelayId, Renewed, StoreError};
+
+fn lease(row: &SqliteRow) -> Result<LaneLease, StoreError> {
+    Ok(LaneLease::new(get(row, "lane")?, get(row, "epoch")?))
+}
+
+fn as_json(leases: &[LaneLease]) -> String {
+    json_list(leases.iter().map(|lease| format!("[{},{}]", lease.lane, lease.epoch)))
+}
+
+impl SqliteStore {
+    /// Registers the relay as alive.
+    pub(super) async fn heartbeat(&self, relay: RelayId) -> Result<(), StoreError> {
+        sqlx::query(self.sql.heartbeat.clone())
+            .bind(relay.as_uuid())
+            .bind(env!("CARGO_PKG_VERSION"))
+            .execute(&self.pool)
+            .await
+            .map_err(|source| error("register a relay of", &self.table, source))?;
+        Ok(())
+    }
+
+    pub(super) async fn renew_lanes(&self, relay: RelayId, held: &[LaneLease]) -> Result<Renewed, StoreError> {
+        self.heartbeat(relay).await?;
+        let failed = |source| error("renew leases of", &self.table, source);
+        let rows = sqlx::query(self.sql.renew_lanes.clone())
+            .bind(relay.as_uuid())
+            .bind(as_json(held))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed)?;
+        let kept = rows.iter().map(lease).collect::<Result<_, _>>()?;
+        let live = sqlx::query_scalar(self.sql.count_relays.clone())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed)?;
+        Ok(Renewed::new(kept, live))
+    }
+
+    pub(super) async fn take_lanes(&self, relay: RelayId, limit: u8) -> Result<Vec<LaneLease>, StoreError> {
+        let rows = sqlx::query(self.sql.take_lanes.clone())
+            .bind(relay.as_uuid())
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|source| error("lease lanes of", &self.table, source))?;
+        rows.iter().map(lease).collect()
+    }
+
+    pub(super) async fn release_lanes(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
+        sqlx::query(self.sql.release_lanes.clone())
+            .bind(relay.as_uuid())
+            .bind(as_json(lanes))
+            .execute(&self.pool)
+            .await
+            .map_err(|source| error("release lanes of", &self.table, source))?;
+        Ok(())
+    }
+
+    pub(super) async fn forget(&self, relay: RelayId) -> Result<(), StoreError> {
+        sqlx::query(self.sql.close_relay.clone())
+            .bind(relay.as_uuid())
+            .execute(&self.pool)
+            .await
+            .map_err(|source| error("forget a relay of", &self.table, source))?;
+        Ok(())
+    }
+}

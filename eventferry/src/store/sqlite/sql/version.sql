@@ -1,0 +1,2 @@
+-- The version of the outbox's schema.
+SELECT version FROM outbox_meta
