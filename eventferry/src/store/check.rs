@@ -16,6 +16,17 @@ pub(crate) fn check_records(records: &[NewRecord]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Refuses a consumer's name that no database text can hold.
+pub(crate) fn check_consumer(consumer: &str) -> Result<(), StoreError> {
+    if consumer.contains('\0') {
+        return Err(StoreError::new(
+            StoreErrorKind::Invalid,
+            "cannot remember a message: the consumer's name holds a NUL character, which no database text can",
+        ));
+    }
+    Ok(())
+}
+
 fn problem(record: &NewRecord) -> Option<String> {
     let texts = [
         ("aggregate type", record.aggregate_type.as_str()),

@@ -6,8 +6,6 @@ mod check;
 #[cfg(feature = "_sql")]
 mod headers;
 pub mod memory;
-#[cfg(feature = "_sql")]
-mod migration;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
@@ -26,10 +24,7 @@ use uuid::Uuid;
 use crate::event::{MessageId, TableName};
 use crate::outbox::{LaneLease, NewRecord, OnDead, Record, RowId, Status};
 
-pub(crate) use check::check_records;
-#[cfg(feature = "_sql")]
-#[doc(inline)]
-pub use migration::Migration;
+pub(crate) use check::{check_consumer, check_records};
 
 /// The most late rows one [`Store::read`] returns, over all lanes together.
 pub const LATE_LIMIT: u32 = 1000;
@@ -177,6 +172,13 @@ pub trait InboxTransaction: OpenTransaction {
     /// Remembers that `consumer` handles `message_id` in this transaction; false if it is remembered already.
     ///
     /// A concurrent transaction that handles the same message waits for this one and then sees its outcome.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Invalid`] if the consumer's name holds a NUL, with the transaction as usable as before; otherwise as for
+    /// [`insert`](OpenTransaction::insert).
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: after the first poll the message may be remembered in the transaction. Roll back.
     fn remember<'a>(
         &'a mut self,
         table: &'a TableName,

@@ -1,5 +1,7 @@
 //! SQLite: the suite, and what is SQLite's own.
 
+#![expect(clippy::unwrap_used, reason = "what the tests need to begin with is there or the test fails")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 

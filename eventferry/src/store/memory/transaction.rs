@@ -8,7 +8,7 @@ use crate::event::{MessageId, TableName};
 use crate::outbox::NewRecord;
 use crate::store::memory::MemoryStore;
 use crate::store::memory::state::{Attempt, End, State, Tx};
-use crate::store::{BoxFuture, InboxTransaction, OpenTransaction, Receipt, StoreError, check_records};
+use crate::store::{BoxFuture, InboxTransaction, OpenTransaction, Receipt, StoreError, check_consumer, check_records};
 
 /// An open transaction of a [`MemoryStore`].
 ///
@@ -100,6 +100,7 @@ impl InboxTransaction for MemoryTransaction {
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
             self.store.check_table(table)?;
+            check_consumer(consumer)?;
             self.write(|state, tx| state.remember(tx, consumer, message_id)).await
         })
     }

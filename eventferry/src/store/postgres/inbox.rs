@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::event::{MessageId, TableName};
 use crate::store::postgres::error::store_error;
 use crate::store::postgres::statements_of;
-use crate::store::{BoxFuture, InboxTransaction, StoreError, StoreErrorKind};
+use crate::store::{BoxFuture, InboxTransaction, StoreError, check_consumer};
 
 impl InboxTransaction for Transaction<'_, Postgres> {
     fn remember<'a>(
@@ -16,13 +16,7 @@ impl InboxTransaction for Transaction<'_, Postgres> {
         message_id: MessageId,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
-            if consumer.contains('\0') {
-                // Refused here: an error of the database would poison the caller's transaction.
-                return Err(StoreError::new(
-                    StoreErrorKind::Invalid,
-                    "the name of a consumer must not hold a NUL character",
-                ));
-            }
+            check_consumer(consumer)?;
             sqlx::query(statements_of(table).remember.clone())
                 .bind(consumer)
                 .bind(Uuid::from(message_id))

@@ -11,7 +11,7 @@ pub(super) fn error(attempted: &str, table: &TableName, source: sqlx::Error) -> 
     let advice = match kind {
         StoreErrorKind::Contention => ": another transaction is writing; roll back and repeat the whole transaction",
         StoreErrorKind::Misconfigured => {
-            ": the outbox is missing, or not as this version of eventferry makes it; `SqliteStore::migrate` makes it, `SqliteStore::migrations` prints its SQL"
+            ": the outbox is missing, or not as this version of eventferry makes it; `SqliteStore::migrate` makes it, `SqliteStore::sql` prints its SQL"
         }
         StoreErrorKind::Unavailable | StoreErrorKind::Invalid | StoreErrorKind::Database => "",
     };

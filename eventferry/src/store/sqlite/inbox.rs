@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::event::{MessageId, TableName};
 use crate::store::sqlite::error::error;
 use crate::store::sqlite::{SQL, Sql};
-use crate::store::{BoxFuture, InboxTransaction, StoreError};
+use crate::store::{BoxFuture, InboxTransaction, StoreError, check_consumer};
 
 impl InboxTransaction for Transaction<'_, Sqlite> {
     fn remember<'a>(
@@ -16,6 +16,7 @@ impl InboxTransaction for Transaction<'_, Sqlite> {
         message_id: MessageId,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
+            check_consumer(consumer)?;
             let sql = SQL.get(table, Sql::new);
             let done = sqlx::query(sql.remember.clone())
                 .bind(consumer)

@@ -1,23 +1,19 @@
 //! Making an outbox, and taking it away.
 
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{SqlStr, Sqlite, SqlitePool, Transaction};
 
 use crate::event::TableName;
-use crate::store::migration::Step;
 use crate::store::sqlite::error::error;
 use crate::store::sqlite::{SQL, Sql, SqliteStore};
-use crate::store::statements::statement;
-use crate::store::{Migration, StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind};
 
-const STEPS: [Step; 1] = [Step {
-    version: 1,
-    name: "the outbox",
-    up: include_str!("migrations/0001_outbox.up.sql"),
-    down: include_str!("migrations/0001_outbox.down.sql"),
-}];
+/// What makes each version and what undoes it, the oldest version first.
+fn steps(sql: &Sql) -> [(&SqlStr, &SqlStr); 1] {
+    [(&sql.up_1, &sql.down_1)]
+}
 
-/// The version this build knows: that of the last step.
-pub(super) const VERSION: u32 = STEPS[STEPS.len() - 1].version;
+/// The version this build writes and reads.
+pub(super) const VERSION: u32 = 1;
 
 impl SqliteStore {
     /// Makes the outbox, or brings it to this build's version. Does nothing if it is there already.
@@ -46,78 +42,87 @@ impl SqliteStore {
     /// ```
     pub async fn migrate(pool: &SqlitePool, table: &TableName) -> Result<(), StoreError> {
         let failed = |source| error("migrate", table, source);
+        let sql = SQL.get(table, Sql::new);
         let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        let version = version(&mut tx, table).await?;
-        if version > VERSION {
-            return Err(wrong_version(table, version));
+        let there = version(&mut tx, table, &sql).await?.unwrap_or(0);
+        if there > VERSION {
+            return Err(wrong_version(table, there));
         }
-        for step in STEPS.iter().filter(|step| step.version > version) {
-            sqlx::raw_sql(statement(step.up, table)).execute(&mut *tx).await.map_err(failed)?;
+        for (version, (up, _)) in (1..).zip(steps(&sql)) {
+            if version > there {
+                sqlx::raw_sql(up.clone()).execute(&mut *tx).await.map_err(failed)?;
+            }
         }
         tx.commit().await.map_err(failed)
     }
 
-    /// Takes the outbox away, with its side tables.
+    /// Takes the outbox away, with its side tables and the memory of its consumers.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Invalid`] while it holds an event that was neither delivered nor discarded, with nothing changed;
-    /// [`StoreErrorKind::Misconfigured`] if it is of a later version; [`StoreErrorKind::Contention`] as for [`migrate`](Self::migrate).
+    /// [`StoreErrorKind::Misconfigured`] while it holds an event that was neither delivered nor discarded, dead ones included, with nothing
+    /// changed; also if it is not there, or of a later version; [`StoreErrorKind::Contention`] as for [`migrate`](Self::migrate).
     ///
     /// # Cancel safety
     /// All steps are one transaction: dropped before its end, nothing has changed.
     pub async fn migrate_down(pool: &SqlitePool, table: &TableName) -> Result<(), StoreError> {
-        let mut tx = pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(|source| error("migrate", table, source))?;
-        let version = version(&mut tx, table).await?;
-        if version > VERSION {
-            return Err(wrong_version(table, version));
+        let failed = |source| error("migrate down", table, source);
+        let sql = SQL.get(table, Sql::new);
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let Some(there) = version(&mut tx, table, &sql).await? else {
+            return Err(StoreError::new(
+                StoreErrorKind::Misconfigured,
+                format!("cannot remove outbox `{table}`: it is not in this database"),
+            ));
+        };
+        if there > VERSION {
+            return Err(wrong_version(table, there));
         }
-        for step in STEPS.iter().rev().filter(|step| step.version <= version) {
-            let undone = sqlx::raw_sql(statement(step.down, table)).execute(&mut *tx).await;
+        for (_, down) in steps(&sql).into_iter().rev() {
+            let undone = sqlx::raw_sql(down.clone()).execute(&mut *tx).await;
             undone.map_err(|source| refused_or_failed(table, source))?;
         }
-        tx.commit().await.map_err(|source| error("migrate", table, source))
+        tx.commit().await.map_err(failed)
     }
 
-    /// The SQL of every step, for people who run their own migration tool.
+    /// The statements of [`migrate`](Self::migrate) as text, for people who run their own migration tool.
     ///
     /// # Examples
     /// ```
     /// use eventferry::TableName;
     /// use eventferry::store::sqlite::SqliteStore;
     ///
-    /// let steps = SqliteStore::migrations(&TableName::new("sales_events")?);
-    /// assert!(steps[0].up.contains("CREATE TABLE sales_events_lane"));
+    /// let text = SqliteStore::sql(&TableName::new("sales_events")?);
+    /// assert!(text.contains("CREATE TABLE sales_events_lane ("));
     /// # Ok::<(), eventferry::NameError>(())
     /// ```
-    pub fn migrations(table: &TableName) -> Vec<Migration> {
-        STEPS.iter().map(|step| step.for_table(table)).collect()
+    pub fn sql(table: &TableName) -> String {
+        let sql = SQL.get(table, Sql::new);
+        steps(&sql).iter().map(|(up, _)| up.as_str()).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// The version of the outbox in the database; 0 if there is none.
-async fn version(tx: &mut Transaction<'_, Sqlite>, table: &TableName) -> Result<u32, StoreError> {
+/// The version of the outbox in the database, if there is one.
+async fn version(tx: &mut Transaction<'_, Sqlite>, table: &TableName, sql: &Sql) -> Result<Option<u32>, StoreError> {
     let failed = |source| error("read the version of", table, source);
-    let sql = SQL.get(table, Sql::new);
     let there: bool = sqlx::query_scalar(sql.is_there.clone())
         .fetch_one(&mut **tx)
         .await
         .map_err(failed)?;
     if !there {
-        return Ok(0);
+        return Ok(None);
     }
-    let version = sqlx::query_scalar(sql.version.clone()).fetch_optional(&mut **tx).await;
-    Ok(version.map_err(failed)?.unwrap_or(0))
+    sqlx::query_scalar(sql.version.clone())
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed)
 }
 
 /// Says which of the two is behind, and what brings it forward.
 pub(super) fn wrong_version(table: &TableName, version: u32) -> StoreError {
     let remedy = if version > VERSION {
-        "use a build of eventferry that knows it"
+        "upgrade eventferry"
     } else {
-        "run `SqliteStore::migrate`, or the SQL of `SqliteStore::migrations`"
+        "run `SqliteStore::migrate`"
     };
     StoreError::new(
         StoreErrorKind::Misconfigured,
@@ -130,8 +135,8 @@ fn refused_or_failed(table: &TableName, source: sqlx::Error) -> StoreError {
         .as_database_error()
         .is_some_and(|error| error.kind() == sqlx::error::ErrorKind::CheckViolation);
     if refused {
-        let text = format!("refused to drop outbox `{table}`: it holds events that are not delivered; deliver or discard them first");
-        return StoreError::new(StoreErrorKind::Invalid, text).with_source(source);
+        let text = format!("refused to remove outbox `{table}`: it holds events that were not delivered; deliver or discard them first");
+        return StoreError::new(StoreErrorKind::Misconfigured, text).with_source(source);
     }
     error("migrate down", table, source)
 }

@@ -85,6 +85,8 @@ statements! {
         status_of: "sql/status_of.sql",
         take_lanes: "sql/take_lanes.sql",
         version: "sql/version.sql",
+        up_1: "migrations/0001_outbox.up.sql",
+        down_1: "migrations/0001_outbox.down.sql",
     }
 }
 

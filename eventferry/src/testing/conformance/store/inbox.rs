@@ -1,7 +1,7 @@
 //! A consumer's memory: each message is first once.
 
 use crate::event::MessageId;
-use crate::store::InboxTransaction;
+use crate::store::{InboxTransaction, StoreErrorKind};
 use crate::testing::conformance::store::Harness;
 use crate::testing::conformance::store::support::{still_waits, within};
 
@@ -38,6 +38,17 @@ pub async fn a_rollback_forgets<H: Harness>(h: &H) {
     assert!(tx.remember(h.table(), "billing", id).await.unwrap());
     h.rollback(tx).await;
     assert!(accept(h, "billing", id).await);
+}
+
+/// Refused before the database is asked, so that the transaction goes on.
+pub async fn a_consumer_name_with_a_nul_is_refused<H: Harness>(h: &H) {
+    let id = MessageId::random();
+    let mut tx = h.begin().await;
+    let error = tx.remember(h.table(), "bil\0ling", id).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Invalid);
+    assert!(tx.remember(h.table(), "billing", id).await.unwrap());
+    h.commit(tx).await;
+    assert!(!accept(h, "billing", id).await);
 }
 
 /// Whether the other one handled the message is known when its transaction has ended.

@@ -202,6 +202,7 @@ macro_rules! conformance_store {
                 a_message_is_first_once
                 consumers_do_not_share_their_memory
                 a_rollback_forgets
+                a_consumer_name_with_a_nul_is_refused
                 an_acceptance_at_the_same_time_waits_for_the_outcome
             }
         }
