@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests need to begin with is there or the test fails")]
 
-use std::path::PathBuf;
+mod files;
+mod mistakes;
+mod plans;
+mod writers;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eventferry::TableName;
@@ -20,7 +25,7 @@ struct Fresh {
 }
 
 /// What a service would open its pool with; half the durability, since no test pulls the plug.
-fn options(file: &PathBuf) -> SqliteConnectOptions {
+fn options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
@@ -29,7 +34,7 @@ fn options(file: &PathBuf) -> SqliteConnectOptions {
         .busy_timeout(Duration::from_secs(20))
 }
 
-async fn open(file: &PathBuf) -> SqlitePool {
+async fn open(file: &Path) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(8)
         .connect_with(options(file))
@@ -39,7 +44,7 @@ async fn open(file: &PathBuf) -> SqlitePool {
 
 impl Fresh {
     async fn with_table(table: TableName) -> Self {
-        let file = std::env::temp_dir().join(format!("eventferry-{}.db", uuid::Uuid::new_v4()));
+        let file = fresh_path();
         let pool = open(&file).await;
         SqliteStore::migrate(&pool, &table).await.unwrap();
         let store = SqliteStore::new(pool.clone()).table(table.clone());
@@ -53,12 +58,20 @@ impl Fresh {
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut file = self.file.clone().into_os_string();
-            file.push(suffix);
-            // The file may be gone already; a test that failed must not fail again here.
-            std::fs::remove_file(file).ok();
-        }
+        delete_file(&self.file);
+    }
+}
+
+fn fresh_path() -> PathBuf {
+    std::env::temp_dir().join(format!("eventferry-{}.db", uuid::Uuid::new_v4()))
+}
+
+fn delete_file(file: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = file.to_path_buf().into_os_string();
+        file.push(suffix);
+        // The file may be gone already; a test that failed must not fail again here.
+        std::fs::remove_file(file).ok();
     }
 }
 

@@ -9,6 +9,7 @@ use crate::store::{StoreError, StoreErrorKind};
 pub(super) fn error(attempted: &str, table: &TableName, source: sqlx::Error) -> StoreError {
     let kind = kind(&source);
     let advice = match kind {
+        StoreErrorKind::Misconfigured if table.schema().is_some() => ": SQLite has no schemas, so the table's name must have none",
         StoreErrorKind::Contention => ": another transaction is writing; roll back and repeat the whole transaction",
         StoreErrorKind::Misconfigured => {
             ": the outbox is missing, or not as this version of eventferry makes it; `SqliteStore::migrate` makes it, `SqliteStore::sql` prints its SQL"

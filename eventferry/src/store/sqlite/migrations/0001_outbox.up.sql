@@ -74,7 +74,11 @@ CREATE TABLE outbox_inbox (
 CREATE VIEW outbox_readable AS
 SELECT
     id,
-    lower(hex(message_id)) AS message_id,
+    lower(format(
+        '%s-%s-%s-%s-%s',
+        hex(substr(message_id, 1, 4)), hex(substr(message_id, 5, 2)), hex(substr(message_id, 7, 2)), hex(substr(message_id, 9, 2)),
+        hex(substr(message_id, 11))
+    )) AS message_id,
     CASE status WHEN 0 THEN 'pending' WHEN 1 THEN 'scheduled' WHEN 2 THEN 'done' WHEN 3 THEN 'failed' WHEN 4 THEN 'dead' ELSE 'holding' END AS status,
     lane,
     ordered,

@@ -5,13 +5,24 @@ WITH RECURSIVE walk (lane, at, id, room) AS (
     UNION ALL
     SELECT walk.lane, n.available_at, n.id, walk.room - 1
     FROM walk
-    JOIN outbox n ON n.id = (
-        SELECT x.id
-        FROM outbox x
-        WHERE x.lane = walk.lane AND (x.available_at, x.id) > (walk.at, walk.id) AND x.status IN (1, 3)
-            AND x.available_at <= CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000
-        ORDER BY x.available_at, x.id
-        LIMIT 1
+    -- In two parts: comparing the pair at once would walk all rows of one time, and a hundred thousand may be scheduled for midnight.
+    JOIN outbox n ON n.id = coalesce(
+        (
+            SELECT x.id
+            FROM outbox x
+            WHERE x.lane = walk.lane AND x.available_at = walk.at AND x.id > walk.id AND x.status IN (1, 3)
+                AND x.available_at <= CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000
+            ORDER BY x.id
+            LIMIT 1
+        ),
+        (
+            SELECT x.id
+            FROM outbox x
+            WHERE x.lane = walk.lane AND x.available_at > walk.at AND x.status IN (1, 3)
+                AND x.available_at <= CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000
+            ORDER BY x.available_at, x.id
+            LIMIT 1
+        )
     )
     WHERE walk.room > 0
 )
