@@ -2,18 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics where a step fails")]
 
+mod late;
+mod order;
 mod support;
 
-use crate::postgres::support::Outbox;
-
-macro_rules! fresh {
-    ($table:literal) => {
-        match Outbox::fresh($table).await {
-            Some(outbox) => outbox,
-            None => return,
-        }
-    };
-}
+use crate::postgres::support::fresh;
 
 eventferry::conformance_store!(conformance, fresh!("outbox"));
 eventferry::conformance_store!(conformance_in_a_schema, fresh!("sales.events"));

@@ -1,10 +1,25 @@
 //! An outbox of one test.
 
+use std::future::Future;
+use std::time::Duration;
+
 use eventferry::TableName;
+use eventferry::outbox::NewRecord;
 use eventferry::store::postgres::PostgresStore;
 use eventferry::testing::conformance::store::Harness;
-use eventferry_tests::postgres::{FreshDatabase, fresh};
+use eventferry_tests::postgres::{self as databases, FreshDatabase};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
+
+/// A fresh outbox; returns from the test where there is no server.
+macro_rules! fresh {
+    ($table:literal) => {
+        match $crate::postgres::support::Outbox::fresh($table).await {
+            Some(outbox) => outbox,
+            None => return,
+        }
+    };
+}
+pub(super) use fresh;
 
 /// A fresh database with one outbox in it.
 pub(super) struct Outbox {
@@ -16,7 +31,7 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Makes the database, the schema the table's name asks for, and the outbox.
     pub(super) async fn fresh(table: &str) -> Option<Self> {
-        let database = fresh().await?;
+        let database = databases::fresh().await?;
         let table = TableName::new(table).unwrap();
         if let Some(schema) = table.schema() {
             let statement = format!("CREATE SCHEMA {schema}");
@@ -69,4 +84,16 @@ impl Harness for Outbox {
         ))
         .await;
     }
+}
+
+/// An ordered event of the aggregate `order`/`id`.
+pub(super) fn event(id: &str) -> NewRecord {
+    NewRecord::new("orders", "order", id, "OrderCreated", Some(b"{}".to_vec()))
+}
+
+/// Waits at most a minute.
+pub(super) async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_mins(1), future)
+        .await
+        .expect("nothing came within a minute")
 }

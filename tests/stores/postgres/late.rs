@@ -1,0 +1,256 @@
+//! Rows that become visible late: six writers with savepoints, rollbacks and slow transactions, against readers that keep the reading rule
+//! and readers that break it in one point each.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use eventferry::outbox::{Record, lane_of, order_key};
+use eventferry::store::postgres::PostgresStore;
+use eventferry::store::{LaneRead, OpenTransaction, Snapshot, Store};
+use eventferry::testing::conformance::store::Harness;
+use fastrand::Rng;
+use sqlx::{Executor, Postgres, Transaction};
+
+use crate::postgres::order::read_all;
+use crate::postgres::support::{Outbox, event, fresh, within};
+
+const LANES: u8 = 8;
+const WRITERS: u64 = 6;
+const TRANSACTIONS: u32 = 150;
+/// Deadlocks and the reader's own pauses aside, nothing here depends on time: the writers are slow in the database.
+const SLOW: &str = "SELECT pg_sleep(0.02)";
+const VERY_SLOW: &str = "SELECT pg_sleep(0.4)";
+
+/// Three aggregates in each lane.
+fn aggregates() -> Vec<String> {
+    let mut of_lane = [0; LANES as usize];
+    let names = (0..).map(|n: u32| format!("late-{n}"));
+    let mut wanted: Vec<String> = names
+        .filter(|name| {
+            let lane = usize::from(lane_of(order_key("order", name)));
+            lane < of_lane.len() && of_lane[lane] < 3 && {
+                of_lane[lane] += 1;
+                true
+            }
+        })
+        .take(3 * usize::from(LANES))
+        .collect();
+    // Writers take them in one order, so that their locks are in one order too.
+    wanted.sort_by_key(|name| order_key("order", name) & 4095);
+    wanted
+}
+
+async fn write(outbox: &Outbox, aggregates: &[String], seed: u64) {
+    let mut random = Rng::with_seed(seed);
+    for _ in 0..TRANSACTIONS {
+        let mut tx = outbox.begin().await;
+        let mut at = 0;
+        for _ in 0..random.usize(1..=3) {
+            at = random.usize(at..aggregates.len());
+            put(outbox, &mut tx, &aggregates[at]).await;
+            if random.u8(0..10) == 0 {
+                tx.execute("SAVEPOINT maybe").await.unwrap();
+                put(outbox, &mut tx, &aggregates[at]).await;
+                if random.bool() {
+                    tx.execute("ROLLBACK TO maybe").await.unwrap();
+                }
+            }
+        }
+        match random.u8(0..100) {
+            0 => {
+                tx.execute(VERY_SLOW).await.unwrap();
+            }
+            1..20 => {
+                tx.execute(SLOW).await.unwrap();
+            }
+            _ => {}
+        }
+        if random.u8(0..10) == 0 {
+            outbox.rollback(tx).await;
+        } else {
+            outbox.commit(tx).await;
+        }
+    }
+}
+
+async fn put(outbox: &Outbox, tx: &mut Transaction<'static, Postgres>, aggregate: &str) {
+    tx.insert(&outbox.table, vec![event(aggregate)]).await.unwrap();
+}
+
+/// Which rule a reader keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Every lane in every read, late rows by the snapshot before.
+    OneSnapshot,
+    /// The same, but lanes without room are left out of a read.
+    LaneLeftOut,
+    /// No snapshot: what lies below the cursor is found by reading all of it every fifty reads.
+    CursorAndSweep,
+    /// No snapshot and no sweep.
+    CursorOnly,
+}
+
+struct Reader {
+    rule: Rule,
+    random: Rng,
+    cursors: [i64; LANES as usize],
+    last: Option<Snapshot>,
+    known: BTreeSet<i64>,
+    /// Order key and id of each row, as handed on.
+    handed_on: Vec<(i64, i64)>,
+    late: usize,
+    reads: u32,
+}
+
+impl Reader {
+    fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            random: Rng::with_seed(3),
+            cursors: [0; LANES as usize],
+            last: None,
+            known: BTreeSet::new(),
+            handed_on: Vec::new(),
+            late: 0,
+            reads: 0,
+        }
+    }
+
+    async fn read(&mut self, store: &PostgresStore, all: bool) {
+        self.reads += 1;
+        if self.random.u8(0..50) == 0 && !all {
+            // A relay that starts an aggregate over lowers the cursor of its lane.
+            let lane = self.random.usize(..self.cursors.len());
+            self.cursors[lane] = (self.cursors[lane] - self.random.i64(1..=200)).max(0);
+        }
+        let mut lanes = Vec::new();
+        for (lane, cursor) in (0..).zip(self.cursors) {
+            let limit = if all || self.reads.is_multiple_of(50) {
+                1000
+            } else {
+                [0, 0, 5, 20][self.random.usize(..4)]
+            };
+            if limit > 0 || self.rule != Rule::LaneLeftOut {
+                lanes.push(LaneRead::new(lane, cursor, limit));
+            }
+        }
+        let without_late = Snapshot::new("", 0, u64::MAX);
+        let last = match self.rule {
+            Rule::OneSnapshot | Rule::LaneLeftOut => self.last.take(),
+            Rule::CursorAndSweep | Rule::CursorOnly => Some(without_late),
+        };
+        if lanes.is_empty() {
+            self.last = last;
+            return;
+        }
+        if last.is_none() {
+            lanes.iter_mut().for_each(|lane| *lane = LaneRead::new(lane.lane, 0, lane.limit));
+        }
+        let batch = store.read(last.as_ref(), &lanes).await.unwrap();
+        assert!(!batch.late_is_full);
+        self.last = Some(batch.snapshot);
+        self.late += batch.late.len();
+        // Late before fresh, each in the order of ids.
+        self.hand_on(batch.late);
+        for record in &batch.fresh {
+            let cursor = &mut self.cursors[usize::from(record.lane())];
+            *cursor = record.id.max(*cursor);
+        }
+        self.hand_on(batch.fresh);
+        if self.rule == Rule::CursorAndSweep && (all || self.reads.is_multiple_of(50)) {
+            let lanes: Vec<_> = (0..LANES).map(|lane| LaneRead::new(lane, 0, 100_000)).collect();
+            let mut below = store.read(None, &lanes).await.unwrap().fresh;
+            below.retain(|record| record.id <= self.cursors[usize::from(record.lane())]);
+            self.hand_on(below);
+        }
+    }
+
+    fn hand_on(&mut self, mut records: Vec<Record>) {
+        records.sort_by_key(|record| record.id);
+        for record in records {
+            if self.known.insert(record.id) {
+                self.handed_on.push((record.order_key, record.id));
+            }
+        }
+    }
+
+    /// How many rows came after a later one of their aggregate.
+    fn inversions(&self) -> usize {
+        let mut highest = HashMap::new();
+        let mut inversions = 0;
+        for (order_key, id) in &self.handed_on {
+            let highest = highest.entry(order_key).or_insert(0);
+            inversions += usize::from(id < highest);
+            *highest = (*highest).max(*id);
+        }
+        inversions
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reading_rule_loses_nothing_and_inverts_nothing_and_every_weaker_rule_does() {
+    let outbox = fresh!("outbox");
+    let aggregates = aggregates();
+    let written = AtomicBool::new(false);
+    let run = |rule| {
+        let (written, pool) = (&written, outbox.database.pool.clone());
+        async move {
+            // A store of its own: the readers must not wait for each other.
+            let store = PostgresStore::new(pool);
+            let mut reader = Reader::new(rule);
+            while !written.load(Relaxed) {
+                reader.read(&store, false).await;
+            }
+            reader.read(&store, true).await;
+            reader.read(&store, true).await;
+            reader
+        }
+    };
+    let writers = async {
+        let all = (0..WRITERS).map(|seed| write(&outbox, &aggregates, seed));
+        futures_join(all).await;
+        written.store(true, Relaxed);
+    };
+    let ((), right, left_out, sweep, cursor) = within(async {
+        tokio::join!(
+            writers,
+            run(Rule::OneSnapshot),
+            run(Rule::LaneLeftOut),
+            run(Rule::CursorAndSweep),
+            run(Rule::CursorOnly)
+        )
+    })
+    .await;
+    let all: BTreeSet<i64> = read_all(&outbox).await.iter().map(|record| record.id).collect();
+    let count = |reader: &Reader| (all.difference(&reader.known).count(), reader.inversions());
+    for reader in [&right, &left_out, &sweep, &cursor] {
+        let (missed, inversions) = count(reader);
+        println!(
+            "{:?}: {} reads, {} rows, {} late, {missed} missed, {inversions} inversions",
+            reader.rule,
+            reader.reads,
+            all.len(),
+            reader.late
+        );
+    }
+    assert_eq!(count(&right), (0, 0));
+    assert!(right.late > 20, "the writers must overlap: {} late rows", right.late);
+    assert_ne!(count(&left_out), (0, 0), "a lane left out loses its late rows");
+    assert!(count(&sweep).1 > 0, "a sweep finds rows after their successors");
+    assert!(count(&cursor).0 > 0, "a cursor alone loses rows");
+}
+
+/// Runs all at once, without another crate.
+async fn futures_join(futures: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut pinned: Vec<_> = futures.map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        pinned.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if pinned.is_empty() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}
