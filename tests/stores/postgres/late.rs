@@ -2,7 +2,6 @@
 //! and readers that break it in one point each.
 
 use std::collections::{BTreeSet, HashMap};
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use eventferry::outbox::{Record, lane_of, order_key};
@@ -13,7 +12,7 @@ use fastrand::Rng;
 use sqlx::{Executor, Postgres, Transaction};
 
 use crate::postgres::order::read_all;
-use crate::postgres::support::{Outbox, event, fresh, within};
+use crate::postgres::support::{Outbox, event, fresh, together, within};
 
 const LANES: u8 = 8;
 const WRITERS: u64 = 6;
@@ -145,7 +144,9 @@ impl Reader {
             return;
         }
         if last.is_none() {
-            lanes.iter_mut().for_each(|lane| *lane = LaneRead::new(lane.lane, 0, lane.limit));
+            for lane in &mut lanes {
+                *lane = LaneRead::new(lane.lane, 0, lane.limit);
+            }
         }
         let batch = store.read(last.as_ref(), &lanes).await.unwrap();
         assert!(!batch.late_is_full);
@@ -195,7 +196,7 @@ async fn the_reading_rule_loses_nothing_and_inverts_nothing_and_every_weaker_rul
     let written = AtomicBool::new(false);
     let run = |rule| {
         let (written, pool) = (&written, outbox.database.pool.clone());
-        async move {
+        Box::pin(async move {
             // A store of its own: the readers must not wait for each other.
             let store = PostgresStore::new(pool);
             let mut reader = Reader::new(rule);
@@ -205,11 +206,11 @@ async fn the_reading_rule_loses_nothing_and_inverts_nothing_and_every_weaker_rul
             reader.read(&store, true).await;
             reader.read(&store, true).await;
             reader
-        }
+        })
     };
     let writers = async {
         let all = (0..WRITERS).map(|seed| write(&outbox, &aggregates, seed));
-        futures_join(all).await;
+        together(all).await;
         written.store(true, Relaxed);
     };
     let ((), right, left_out, sweep, cursor) = within(async {
@@ -224,33 +225,13 @@ async fn the_reading_rule_loses_nothing_and_inverts_nothing_and_every_weaker_rul
     .await;
     let all: BTreeSet<i64> = read_all(&outbox).await.iter().map(|record| record.id).collect();
     let count = |reader: &Reader| (all.difference(&reader.known).count(), reader.inversions());
-    for reader in [&right, &left_out, &sweep, &cursor] {
-        let (missed, inversions) = count(reader);
-        println!(
-            "{:?}: {} reads, {} rows, {} late, {missed} missed, {inversions} inversions",
-            reader.rule,
-            reader.reads,
-            all.len(),
-            reader.late
-        );
-    }
-    assert_eq!(count(&right), (0, 0));
-    assert!(right.late > 20, "the writers must overlap: {} late rows", right.late);
-    assert_ne!(count(&left_out), (0, 0), "a lane left out loses its late rows");
-    assert!(count(&sweep).1 > 0, "a sweep finds rows after their successors");
-    assert!(count(&cursor).0 > 0, "a cursor alone loses rows");
-}
-
-/// Runs all at once, without another crate.
-async fn futures_join(futures: impl Iterator<Item = impl Future<Output = ()>>) {
-    let mut pinned: Vec<_> = futures.map(Box::pin).collect();
-    std::future::poll_fn(|context| {
-        pinned.retain_mut(|future| future.as_mut().poll(context).is_pending());
-        if pinned.is_empty() {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
+    let found: Vec<_> = [&right, &left_out, &sweep, &cursor]
+        .map(|reader| (reader.rule, count(reader), reader.late, reader.reads))
+        .into();
+    let found = format!("rule, (missed, inversions), late, reads: {found:?} of {} rows", all.len());
+    assert_eq!(count(&right), (0, 0), "{found}");
+    assert!(right.late > 20, "the writers must overlap; {found}");
+    assert_ne!(count(&left_out), (0, 0), "a lane left out loses its late rows; {found}");
+    assert!(count(&sweep).1 > 0, "a sweep finds rows after their successors; {found}");
+    assert!(count(&cursor).0 > 0, "a cursor alone loses rows; {found}");
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics where a step fails")]
 
 mod late;
+mod locks;
 mod order;
 mod support;
 

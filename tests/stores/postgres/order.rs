@@ -39,11 +39,12 @@ async fn insert(outbox: &Outbox, tx: &mut Transaction<'static, Postgres>, how: I
     }
 }
 
-fn position(receipt: Receipt) -> i64 {
-    match receipt {
-        Receipt::Enqueued { position, .. } => position,
-        other => panic!("not enqueued: {other:?}"),
-    }
+/// The id of a row that was written.
+pub(super) fn position(receipt: Receipt) -> i64 {
+    let Receipt::Enqueued { position, .. } = receipt else {
+        panic!("not enqueued: {receipt:?}");
+    };
+    position
 }
 
 /// Two transactions on one aggregate: the first to insert is the last to commit, if the database lets it be.

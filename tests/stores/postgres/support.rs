@@ -1,6 +1,7 @@
 //! An outbox of one test.
 
 use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use eventferry::TableName;
@@ -96,4 +97,23 @@ pub(super) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_mins(1), future)
         .await
         .expect("nothing came within a minute")
+}
+
+/// Runs all at once and answers in the order given.
+pub(super) async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Some(Box::pin(future)), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, output) in &mut running {
+            if let Some(Poll::Ready(ready)) = future.as_mut().map(|future| future.as_mut().poll(context)) {
+                (*future, *output) = (None, Some(ready));
+            }
+        }
+        if running.iter().any(|(future, _)| future.is_some()) {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, output)| output).collect()
 }
