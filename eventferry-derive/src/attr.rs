@@ -149,8 +149,6 @@ fn items(ctxt: &Ctxt, attrs: &[Attribute]) -> Vec<Item> {
                 }
                 if !input.is_empty() && input.parse::<Token![,]>().is_err() {
                     ctxt.push(input.error("expected `,` between outbox attributes"));
-                    until_comma(input);
-                    let _: Option<Token![,]> = input.parse()?;
                 }
             }
             Ok(())
@@ -187,7 +185,8 @@ fn item(input: ParseStream<'_>) -> Result<Item, Error> {
 fn value(input: ParseStream<'_>) -> Result<TokenStream, Error> {
     let ahead = input.fork();
     let parsed: Result<Expr, Error> = ahead.parse();
-    if parsed.is_ok() && (ahead.is_empty() || ahead.peek(Token![,])) {
+    // A name after a whole expression is the next attribute, and the comma before it is missing.
+    if parsed.is_ok() && (ahead.is_empty() || ahead.peek(Token![,]) || ahead.peek(syn::Ident)) {
         return Ok(input.parse::<Expr>()?.into_token_stream());
     }
     let ahead = input.fork();

@@ -31,13 +31,13 @@ fn is_no_union(ctxt: &Ctxt, event: &Event<'_>) {
 }
 
 fn has_names(ctxt: &Ctxt, event: &Event<'_>) {
-    if event.view_of.is_some() || event.has_unknown {
+    if event.view_of.is_some() || event.has_unknown || ctxt.mentions("view_of") {
         return;
     }
     let given = |name: &str| event.owned_by_listed.iter().any(|one| one == name);
     let missing: Vec<_> = [("topic", "topic = \"…\""), ("aggregate_type", "aggregate_type = \"…\"")]
         .into_iter()
-        .filter(|(name, _)| !given(name))
+        .filter(|(name, _)| !given(name) && !ctxt.mentions(name))
         .collect();
     if missing.is_empty() {
         return;

@@ -116,8 +116,15 @@ fn methods(event: &Event<'_>, private: &TokenStream) -> TokenStream {
     if let Some(source) = event.partition.first() {
         let receiver = source.receiver();
         let value = match source {
-            Source::Expr { tokens, .. } => quote_spanned!(tokens.span()=> ::core::convert::Into::into(#tokens)),
-            Source::Field { member, ty, .. } => quote_spanned!(ty.span()=> ::core::convert::Into::into(#receiver.#member)),
+            Source::Expr { tokens, .. } => {
+                let partition = spanned(quote!(#private::partition), tokens.span());
+                quote_spanned!(tokens.span()=> #partition(#tokens))
+            }
+            Source::Field { member, ty, .. } => {
+                let place = Source::place(member, ty);
+                let partition = spanned(quote!(#private::partition), ty.span());
+                quote_spanned!(ty.span()=> #partition(#place))
+            }
         };
         methods.extend(quote!(fn partition(&#receiver) -> #private::Option<i32> { #value }));
     }
@@ -147,9 +154,9 @@ fn text(source: &Source<'_>, private: &TokenStream) -> TokenStream {
             quote_spanned!(tokens.span()=> #text(&(#tokens)))
         }
         Source::Field { member, ty, .. } => {
-            let receiver = source.receiver();
+            let place = Source::place(member, ty);
             let text = spanned(quote!(#private::text), ty.span());
-            quote_spanned!(ty.span()=> #text(&#receiver.#member))
+            quote_spanned!(ty.span()=> #text(&#place))
         }
     }
 }
@@ -158,12 +165,12 @@ fn set_header(name: &Text, source: &Source<'_>, headers: &syn::Ident, private: &
     let Source::Field { member, ty, .. } = source else {
         return TokenStream::new();
     };
-    let (receiver, name) = (source.receiver(), &name.tokens);
+    let (place, name) = (Source::place(member, ty), &name.tokens);
     let set = spanned(quote!(#private::header), ty.span());
     let value = if optional(ty).is_some() {
-        quote_spanned!(ty.span()=> #receiver.#member.as_ref())
+        quote_spanned!(ty.span()=> #place.as_ref())
     } else {
-        quote_spanned!(ty.span()=> #private::Option::Some(&#receiver.#member))
+        quote_spanned!(ty.span()=> #private::Option::Some(&#place))
     };
     quote_spanned!(ty.span()=> #set(&mut #headers, #name, #value);)
 }
@@ -218,7 +225,7 @@ fn at(place: &TokenStream, make: impl FnOnce(&TokenStream) -> TokenStream) -> To
     spanned(make(place), place.span())
 }
 
-fn spanned(tokens: TokenStream, span: Span) -> TokenStream {
+pub(crate) fn spanned(tokens: TokenStream, span: Span) -> TokenStream {
     tokens
         .into_iter()
         .map(|mut token| {

@@ -3,6 +3,7 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
 use syn::{Data, DeriveInput, Expr, ExprLit, ExprPath, GenericArgument, Generics, Ident, Lit, Member, Path, PathArguments, Type};
 
 use crate::attr::{Attrs, Item};
@@ -53,7 +54,7 @@ impl Source<'_> {
     pub(crate) fn receiver(&self) -> TokenStream {
         match self {
             Self::Expr { receiver, .. } => receiver.to_token_stream(),
-            Self::Field { .. } => quote_spanned!(Span::mixed_site()=> self),
+            Self::Field { ty, .. } => quote_spanned!(Span::mixed_site().located_at(ty.span())=> self),
         }
     }
 
@@ -63,6 +64,17 @@ impl Source<'_> {
             Self::Expr { name, .. } => name,
             Self::Field { attr, .. } => attr,
         }
+    }
+
+    /// The field, at the place of its type: where a type does not fit, that is what has to change.
+    pub(crate) fn place(member: &Member, ty: &Type) -> TokenStream {
+        let mut member = member.clone();
+        match &mut member {
+            Member::Named(name) => name.set_span(name.span().located_at(ty.span())),
+            Member::Unnamed(index) => index.span = index.span.located_at(ty.span()),
+        }
+        let receiver = quote_spanned!(Span::mixed_site().located_at(ty.span())=> self);
+        quote_spanned!(ty.span()=> #receiver.#member)
     }
 
     pub(crate) fn is_optional(&self) -> bool {

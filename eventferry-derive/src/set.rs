@@ -1,7 +1,7 @@
 //! `define_outbox!`: two items in, a set of events out. What comes out is data; the logic is the library's.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -9,6 +9,7 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, Ident, Path, Token, Type, Visibility, braced, parenthesized};
 
 use crate::ctxt::Ctxt;
+use crate::expand::spanned;
 
 /// The two items.
 pub(crate) struct Set {
@@ -227,13 +228,13 @@ fn logic(set: &Set, private: &TokenStream) -> TokenStream {
     let entries = set.entries.iter().map(|entry| {
         let (cfg, ty) = (entry.cfg(), &entry.ty);
         let variant = entry.variant.unraw().to_string();
-        let of = quote_spanned!(ty.span()=> #private::Entry::<#name>::of::<#ty>(#variant));
+        let of = spanned(quote!(#private::Entry::<#name>::of::<#ty>(#variant)), ty.span());
         quote!(#(#cfg)* #of)
     });
     let impls = set.entries.iter().map(|entry| {
         let (variant, ty) = (&entry.variant, &entry.ty);
         let cfg: Vec<_> = entry.cfg().collect();
-        quote! {
+        let impls = quote! {
             #(#cfg)*
             #[automatically_derived]
             impl #private::EventOf<#name> for #ty {
@@ -246,9 +247,12 @@ fn logic(set: &Set, private: &TokenStream) -> TokenStream {
                     Self::#variant(event)
                 }
             }
-        }
+        };
+        // Two names for one type collide here, and are shown where they are listed.
+        spanned(impls, ty.span())
     });
     let position = (!set.entries.is_empty()).then(|| quote!(#[repr(usize)] enum Position { #(#positions),* }));
+    let distinct = spanned(quote!(const _: () = #private::assert_distinct::<#name>();), name.span());
     quote! {
         const _: () = {
             #[allow(dead_code, clippy::allow_attributes, reason = "a variant is the place of an event, and only some are asked for")]
@@ -263,7 +267,7 @@ fn logic(set: &Set, private: &TokenStream) -> TokenStream {
                 };
             }
             #(#impls)*
-            const _: () = #private::assert_distinct::<#name>();
+            #distinct
         };
     }
 }

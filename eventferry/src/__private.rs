@@ -16,6 +16,31 @@ pub fn text<T: Display + ?Sized>(value: &T) -> String {
     value.to_string()
 }
 
+/// What can name a partition.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a partition",
+    label = "a partition is an `i32`, or an `Option<i32>` where only some events name one"
+)]
+pub trait Partition {
+    fn partition(self) -> Option<i32>;
+}
+
+impl Partition for i32 {
+    fn partition(self) -> Option<i32> {
+        Some(self)
+    }
+}
+
+impl Partition for Option<i32> {
+    fn partition(self) -> Option<i32> {
+        self
+    }
+}
+
+pub fn partition<T: Partition>(value: T) -> Option<i32> {
+    value.partition()
+}
+
 /// A header of an event; none where the value is none.
 pub fn header<T: Display + ?Sized>(headers: &mut Headers, name: &'static str, value: Option<&T>) {
     if let Some(value) = value {
@@ -26,6 +51,7 @@ pub fn header<T: Display + ?Sized>(headers: &mut Headers, name: &'static str, va
 /// Fails at the attribute where `upcast_from` names a type without a way up.
 pub const fn check_from<E: From<P>, P>() {}
 
+#[track_caller]
 pub const fn assert_distinct<S: EventSet>() {
     crate::registry::assert_distinct::<S>();
 }

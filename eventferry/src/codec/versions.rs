@@ -108,7 +108,13 @@ pub trait History {
     /// Adds every version to `to`, the oldest first.
     #[doc(hidden)]
     fn history(to: &mut Vec<Version>);
-    /// Fails to compile where a version is not below the next one, or has another name.
+    /// The checker of the version itself.
+    #[doc(hidden)]
+    fn checker(contract: Contract) -> Result<Checker, CodecError>;
+    /// Name and version of the version before this one.
+    #[doc(hidden)]
+    const BEFORE: Option<(&'static str, u32)>;
+    /// Fails to compile where an earlier version is not below the one after it, or has another name.
     #[doc(hidden)]
     const DESCENDS: ();
 }
@@ -129,7 +135,12 @@ impl Past for Oldest {
 
 impl<P: OutboxEvent + History> Past for UpcastFrom<P> {
     const LATEST: Option<(&'static str, u32)> = Some((P::NAME, P::VERSION));
-    const DESCENDS: () = P::DESCENDS;
+    const DESCENDS: () = {
+        let () = P::DESCENDS;
+        if let (Some((name, version)), false) = (P::BEFORE, P::CHECKED) {
+            check_upcast(P::NAME, P::VERSION, name, version);
+        }
+    };
     fn history(to: &mut Vec<Version>) {
         P::history(to);
     }
@@ -149,16 +160,16 @@ where
             number: E::VERSION,
             content_type: <E::Format as Format>::CONTENT_TYPE,
             schema: <E::Format as Describe<E>>::schema,
-            checker: <E::Format as Describe<E>>::checker,
+            checker: <E as History>::checker,
         });
     }
 
-    const DESCENDS: () = {
-        let () = <E::Previous as Past>::DESCENDS;
-        if let (Some((name, version)), false) = (<E::Previous as Past>::LATEST, E::CHECKED) {
-            check_upcast(E::NAME, E::VERSION, name, version);
-        }
-    };
+    fn checker(contract: Contract) -> Result<Checker, CodecError> {
+        <E::Format as Describe<E>>::checker(contract)
+    }
+
+    const BEFORE: Option<(&'static str, u32)> = <E::Previous as Past>::LATEST;
+    const DESCENDS: () = <E::Previous as Past>::DESCENDS;
 }
 
 /// Whether two media types are the same, parameters and case aside.

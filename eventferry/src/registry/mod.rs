@@ -20,8 +20,6 @@ pub use set::{Entry, Listable};
 
 pub(crate) use set::{assert_distinct, collect_topics, count_topics};
 
-use crate::event::OutboxEvent;
-
 /// A set of events: the enum that `define_outbox!` makes, with one variant for each.
 ///
 /// Implemented by the macro only.
@@ -46,7 +44,7 @@ pub trait EventSet: Sized + 'static {
     label = "not listed in `{S}`",
     note = "add it to the enum `{S}` in `define_outbox!`"
 )]
-pub trait EventOf<S: EventSet>: OutboxEvent {
+pub trait EventOf<S: EventSet> {
     /// The event's place in [`EventSet::ENTRIES`].
     const INDEX: usize;
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::codec::{Checker, CodecError, Contract, Describe, History, Version, VersionError, Versions};
+use crate::codec::{Checker, CodecError, Contract, History, Version, VersionError, Versions};
 use crate::event::OutboxEvent;
-use crate::event::check::{check_label, check_topic, check_version};
+use crate::event::check::{check_label, check_topic, check_upcast, check_version};
 use crate::registry::EventSet;
 
 /// An event that can stand in a set: it owns its data, and every version of it can be read and described.
@@ -37,10 +37,10 @@ impl<S> Entry<S> {
     ///
     /// # Panics
     /// While compiling, if a name of the event is not valid.
+    #[track_caller]
     pub const fn of<E>(variant: &'static str) -> Self
     where
         E: Listable,
-        E::Format: Describe<E>,
         S: From<E>,
     {
         if !E::CHECKED {
@@ -48,6 +48,9 @@ impl<S> Entry<S> {
             check_label(E::NAME);
             check_label(E::AGGREGATE_TYPE);
             check_version(E::VERSION);
+            if let Some((name, version)) = <E as History>::BEFORE {
+                check_upcast(E::NAME, E::VERSION, name, version);
+            }
         }
         let () = <E as History>::DESCENDS;
         Self {
@@ -57,7 +60,7 @@ impl<S> Entry<S> {
             version: E::VERSION,
             decode: |version, content_type, bytes| E::decode_version(version, content_type, bytes).map(S::from),
             history: <E as History>::history,
-            checker: <E::Format as Describe<E>>::checker,
+            checker: <E as History>::checker,
         }
     }
 
@@ -175,6 +178,7 @@ const fn same(a: &str, b: &str) -> bool {
 }
 
 /// Fails to compile where two events of a set have the same topic and the same name.
+#[track_caller]
 pub(crate) const fn assert_distinct<S: EventSet>() {
     let entries = S::ENTRIES;
     let hashes = hashes_of(entries);

@@ -1,0 +1,8 @@
+use eventferry::OutboxEvent;
+
+#[derive(OutboxEvent)]
+struct OrderCreated {
+    order_id: String,
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use eventferry::OutboxEvent;
+
+#[derive(OutboxEvent)]
+#[outbox]
+#[outbox = "orders"]
+#[outbox(topic = "orders", aggregate_type = "order")]
+struct OrderCreated {
+    #[outbox(aggregate_id)]
+    order_id: String,
+}
+
+fn main() {}

@@ -1,0 +1,24 @@
+use eventferry::{OutboxEvent, define_outbox};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, OutboxEvent)]
+#[outbox(topic = "orders", aggregate_type = "order")]
+struct OrderCreated {
+    #[outbox(aggregate_id)]
+    order_id: String,
+}
+
+define_outbox! {
+    type ShopEvents;
+    enum ShopEvent {
+        OrderCreated,
+    }
+}
+
+#[deny(unused_must_use)]
+fn enqueue(events: &ShopEvents, tx: &mut eventferry::store::memory::MemoryTransaction, event: OrderCreated) {
+    events.enqueue(tx, event);
+}
+
+fn main() {}

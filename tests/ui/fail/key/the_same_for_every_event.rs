@@ -1,0 +1,11 @@
+use eventferry::OutboxEvent;
+
+#[derive(OutboxEvent)]
+#[outbox(topic = "orders", aggregate_type = "order", key = format!("{}", 1))]
+struct OrderCreated {
+    #[outbox(aggregate_id)]
+    order_id: u64,
+    customer: String,
+}
+
+fn main() {}

@@ -1,0 +1,23 @@
+use eventferry::{OutboxEvent, define_outbox};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema, OutboxEvent)]
+#[outbox(tpoic = "orders", aggregate_type = "order")]
+struct OrderCreated {
+    #[outbox(aggregate_id)]
+    order_id: String,
+}
+
+define_outbox! {
+    type ShopEvents;
+    enum ShopEvent {
+        OrderCreated,
+    }
+}
+
+fn decode(events: &ShopEvents, message: &eventferry::Message) -> OrderCreated {
+    events.decode_as(message).unwrap()
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+use eventferry::{OutboxEvent, define_outbox};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize, OutboxEvent)]
+#[outbox(topic = "orders", aggregate_type = "order")]
+struct OrderCreated {
+    #[outbox(aggregate_id)]
+    order_id: String,
+}
+
+define_outbox! {
+    type ShopEvents;
+    enum ShopEvent {
+        OrderCreated,
+    }
+}
+
+fn main() {}

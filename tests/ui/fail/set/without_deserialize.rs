@@ -1,0 +1,19 @@
+use eventferry::{OutboxEvent, define_outbox};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+#[derive(Debug, Serialize, JsonSchema, OutboxEvent)]
+#[outbox(topic = "orders", aggregate_type = "order")]
+struct OrderCreated {
+    #[outbox(aggregate_id)]
+    order_id: String,
+}
+
+define_outbox! {
+    type ShopEvents;
+    enum ShopEvent {
+        OrderCreated,
+    }
+}
+
+fn main() {}
