@@ -2,6 +2,8 @@
 
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kafka")]
+pub mod kafka_proxy;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod servers;

@@ -1,5 +1,6 @@
 //! Kafka's own: what the conformance suite cannot ask of every publisher.
 
+mod faults;
 mod plain;
 mod session;
 
@@ -17,6 +18,12 @@ fn builder(brokers: &str) -> KafkaPublisherBuilder {
     KafkaPublisher::builder(brokers)
         .publish_deadline(Duration::from_secs(10))
         .set("linger.ms", "2")
+}
+
+/// The same without the local size check, so that the broker is the one that refuses, and with batches below a topic limit of 2,000 bytes,
+/// so that it refuses nothing but the event that is too large.
+fn unchecked(brokers: &str) -> KafkaPublisherBuilder {
+    builder(brokers).set("message.max.bytes", "10000000").set("batch.size", "1500")
 }
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -1,0 +1,140 @@
+//! What librdkafka alone does not keep: scenes in which an idempotent, gapless client lets events overtake a refused one, or reports success
+//! for an event that is in no log. Each is played twice: as the session plays it, and without the rule that saves it, to show that the scene
+//! would catch a session that lost the rule.
+
+use std::time::Duration;
+
+use eventferry::publish::PublishErrorKind;
+use eventferry::publish::kafka::KafkaPublisherBuilder;
+use eventferry_tests::kafka::TestTopic;
+use eventferry_tests::kafka_proxy::{KafkaProxy, Stage};
+use eventferry_tests::servers;
+
+use super::{Reported, builder, event, open, unchecked};
+
+/// What a scene left behind.
+struct Outcome {
+    log: Vec<String>,
+    reported: Reported,
+}
+
+impl Outcome {
+    /// No event counts as delivered that is not in the log.
+    fn assert_truthful(&self) {
+        for token in self.reported.delivered() {
+            assert!(
+                self.log.contains(&text(token)),
+                "event {token} counts as delivered and is not in the log {:?}",
+                self.log
+            );
+        }
+    }
+}
+
+fn text(token: u64) -> String {
+    format!("{token:08}")
+}
+
+/// The first event of a fresh session is refused by the broker while later ones follow it.
+async fn first_event_refused(proxy: &KafkaProxy, delay: Duration, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> Outcome {
+    let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
+    let topic = TestTopic::create(&brokers, 1, &[("max.message.bytes", "2000")]).await;
+    let publisher = change(unchecked(proxy.address())).build().expect("the settings are good");
+    let mut session = open(&publisher).await;
+    let mut reported = Reported::default();
+    proxy.delay_answers(delay);
+    for token in 0..2000 {
+        let payload = if token == 0 { "x".repeat(5000) } else { text(token) };
+        if session.hand_over(token, 0, event(topic.name(), payload)).is_err() {
+            break;
+        }
+    }
+    reported.until("the refusal", session.as_mut(), Reported::failed).await;
+    reported.close(session).await;
+    Outcome {
+        log: topic.texts(0).await,
+        reported,
+    }
+}
+
+#[tokio::test]
+async fn an_event_refused_on_a_cold_partition_is_followed_by_none() {
+    let Some(proxy) = KafkaProxy::start().await else { return };
+    let outcome = first_event_refused(&proxy, Duration::from_millis(10), |builder| builder).await;
+    assert_eq!(
+        outcome.log,
+        Vec::<String>::new(),
+        "nothing may be in the log after a refused first event"
+    );
+    let errors = outcome.reported.errors();
+    assert_eq!(
+        errors.len(),
+        1,
+        "what waited for the first event is given up, not reported: {errors:?}"
+    );
+    assert_eq!(errors[0].0, 0);
+    assert_eq!(errors[0].1.kind(), PublishErrorKind::Retriable);
+    assert_eq!(outcome.reported.delivered(), Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn without_the_warm_rule_events_overtake_a_refused_one() {
+    let Some(proxy) = KafkaProxy::start().await else { return };
+    let outcome = first_event_refused(&proxy, Duration::from_millis(100), KafkaPublisherBuilder::without_the_warm_rule).await;
+    assert!(
+        !outcome.log.is_empty(),
+        "if nothing overtakes here, the test above proves nothing any more"
+    );
+    outcome.assert_truthful();
+}
+
+/// The first request of a fresh session is damaged on the wire; the one behind it is not.
+async fn first_request_damaged(proxy: &KafkaProxy, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> Outcome {
+    let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
+    let topic = TestTopic::create(&brokers, 1, &[]).await;
+    let publisher = change(builder(proxy.address())).build().expect("the settings are good");
+    let mut session = open(&publisher).await;
+    let mut reported = Reported::default();
+    proxy.damage_next(text(1).as_bytes(), text(9).as_bytes());
+    session.hand_over(1, 0, event(topic.name(), text(1))).expect("there is room");
+    super::within("the first request", proxy.damage_is(Stage::Held)).await;
+    for token in 2..12 {
+        session
+            .hand_over(token, 0, event(topic.name(), text(token)))
+            .expect("there is room");
+    }
+    reported
+        .until("an error or eleven deliveries", session.as_mut(), |r| r.failed() || r.0.len() == 11)
+        .await;
+    super::within("the answer", proxy.damage_is(Stage::Answered)).await;
+    reported.close(session).await;
+    Outcome {
+        log: topic.texts(0).await,
+        reported,
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_first_request_is_repeated_and_everything_arrives_in_order() {
+    let Some(proxy) = KafkaProxy::start().await else { return };
+    let outcome = first_request_damaged(&proxy, |builder| builder).await;
+    assert_eq!(outcome.log, (1..12).map(text).collect::<Vec<_>>());
+    assert_eq!(outcome.reported.delivered(), (1..12).collect::<Vec<_>>());
+    outcome.assert_truthful();
+}
+
+#[tokio::test]
+async fn a_success_report_without_an_offset_delivers_nothing_and_ends_the_session() {
+    let Some(proxy) = KafkaProxy::start().await else { return };
+    let outcome = first_request_damaged(&proxy, KafkaPublisherBuilder::without_the_warm_rule).await;
+    assert!(
+        !outcome.log.contains(&text(1)),
+        "if the damaged event arrives after all, this test proves nothing any more: {:?}",
+        outcome.log
+    );
+    let errors = outcome.reported.errors();
+    let (token, error) = errors[0];
+    assert_eq!(token, 1, "{errors:?}");
+    assert!(error.to_string().contains("without an offset"), "{error}");
+    outcome.assert_truthful();
+}

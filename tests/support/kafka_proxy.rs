@@ -1,0 +1,290 @@
+//! A TCP proxy that knows where Kafka's frames begin and end: it delays answers, damages a request, and cuts the line.
+//!
+//! The broker has a second listener for it, which advertises the proxy's address, so that every connection a client makes, not only the
+//! first, comes through here. There is one such address for all tests of a run: whoever has a proxy has it alone.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::servers;
+
+/// Kafka's number for a produce request.
+const PRODUCE: i16 = 0;
+/// How long a held request waits for the one behind it: a client that keeps the warm rule sends none.
+const HOLD: Duration = Duration::from_millis(500);
+
+static ALONE: LazyLock<Arc<tokio::sync::Mutex<()>>> = LazyLock::new(Arc::default);
+
+/// A proxy in front of the broker, for as long as the value lives.
+#[derive(Debug)]
+pub struct KafkaProxy {
+    address: String,
+    script: Arc<Script>,
+    accepting: JoinHandle<()>,
+}
+
+/// The address, and the right to it: the right ends only after the address is free.
+struct Door {
+    listener: TcpListener,
+    _alone: OwnedMutexGuard<()>,
+}
+
+/// What the proxy does to what passes.
+#[derive(Debug)]
+struct Script {
+    upstream: String,
+    delay: Mutex<Duration>,
+    damage: Mutex<Option<Damage>>,
+    damaged: watch::Sender<Stage>,
+    line: watch::Sender<bool>,
+}
+
+#[derive(Debug, Clone)]
+struct Damage {
+    original: Vec<u8>,
+    damaged: Vec<u8>,
+}
+
+/// How far the damaging of a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Stage {
+    /// No request was damaged yet.
+    Waiting,
+    /// The request is held back, until another one came behind it or half a second has passed.
+    Held,
+    /// The damaged request was sent, and answered.
+    Answered,
+}
+
+impl KafkaProxy {
+    /// Starts a proxy in front of the broker of this run; `None`, said aloud, where there is no broker with a listener for it.
+    ///
+    /// # Panics
+    /// If the address the broker advertises cannot be listened on.
+    pub async fn start() -> Option<Self> {
+        let upstream = servers::require("kafka-proxied")?;
+        let port = std::env::var("EVENTFERRY_KAFKA_PROXY_PORT").expect("the port of the proxy is set with the listener behind it");
+        let alone = Arc::clone(&ALONE).lock_owned().await;
+        let address = format!("127.0.0.1:{port}");
+        let listener = TcpListener::bind(&address).await.expect("the proxy's address is free");
+        let script = Arc::new(Script {
+            upstream,
+            delay: Mutex::default(),
+            damage: Mutex::default(),
+            damaged: watch::Sender::new(Stage::Waiting),
+            line: watch::Sender::new(true),
+        });
+        let door = Door { listener, _alone: alone };
+        let accepting = tokio::spawn(accept(door, Arc::clone(&script)));
+        Some(Self {
+            address,
+            script,
+            accepting,
+        })
+    }
+
+    /// Where clients connect to.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Holds every answer of the broker back for so long.
+    pub fn delay_answers(&self, delay: Duration) {
+        *self.script.delay.lock().unwrap_or_else(PoisonError::into_inner) = delay;
+    }
+
+    /// Damages the next produce request that holds `original`: one with `damaged` in its place is sent, its checksum as before. It is held
+    /// back until the client has sent another one behind it, which goes out only when the damaged one was answered.
+    ///
+    /// # Panics
+    /// If the two differ in length.
+    pub fn damage_next(&self, original: &[u8], damaged: &[u8]) {
+        assert_eq!(original.len(), damaged.len(), "lengths travel with the bytes and must stay right");
+        self.script.damaged.send_replace(Stage::Waiting);
+        *self.script.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(Damage {
+            original: original.to_vec(),
+            damaged: damaged.to_vec(),
+        });
+    }
+
+    /// Waits until the damaging has come to a stage.
+    ///
+    /// # Panics
+    /// Never: the proxy outlives the call.
+    pub async fn damage_is(&self, stage: Stage) {
+        let mut damaged = self.script.damaged.subscribe();
+        damaged.wait_for(|now| *now >= stage).await.expect("the proxy has the sender");
+    }
+
+    /// Closes every connection and refuses new ones.
+    pub fn cut(&self) {
+        self.script.line.send_replace(false);
+    }
+
+    /// Lets connections pass again.
+    pub fn mend(&self) {
+        self.script.line.send_replace(true);
+    }
+}
+
+impl Drop for KafkaProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Accepts connections. All of them end with this task.
+async fn accept(door: Door, script: Arc<Script>) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = door.listener.accept().await {
+        let script = Arc::clone(&script);
+        connections.spawn(async move {
+            let mut line = script.line.subscribe();
+            if *line.borrow_and_update() {
+                tokio::select! {
+                    _ = line.wait_for(|up| !up) => {}
+                    _ = connection(client, &script) => {}
+                }
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+type Awaited = Mutex<HashMap<i32, oneshot::Sender<()>>>;
+
+/// One connection, until either side closes it.
+async fn connection(client: TcpStream, script: &Script) -> io::Result<()> {
+    let broker = TcpStream::connect(&script.upstream).await?;
+    for stream in [&client, &broker] {
+        stream.set_nodelay(true)?;
+    }
+    let (from_client, to_client) = client.into_split();
+    let (from_broker, to_broker) = broker.into_split();
+    let awaited = Awaited::default();
+    let (requests, frames) = mpsc::channel(16);
+    let (answers, delayed) = mpsc::unbounded_channel();
+    tokio::select! {
+        ended = read_requests(from_client, requests) => ended,
+        ended = pass_requests(frames, to_broker, script, &awaited) => ended,
+        ended = read_answers(from_broker, answers, script, &awaited) => ended,
+        ended = pass_answers(delayed, to_client) => ended,
+    }
+}
+
+/// Reads whole frames; a task of its own, so that waiting for the next one can be given up without losing half of it.
+async fn read_requests(mut from: OwnedReadHalf, to: mpsc::Sender<Vec<u8>>) -> io::Result<()> {
+    loop {
+        let frame = read_frame(&mut from).await?;
+        to.send(frame).await.map_err(io::Error::other)?;
+    }
+}
+
+async fn pass_requests(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHalf, script: &Script, awaited: &Awaited) -> io::Result<()> {
+    while let Some(frame) = frames.recv().await {
+        let Some(damaged) = script.damage_of(&frame) else {
+            to.write_all(&frame).await?;
+            continue;
+        };
+        script.damaged.send_replace(Stage::Held);
+        let until = Instant::now() + HOLD;
+        let mut behind = None;
+        while let Ok(Some(next)) = timeout(until.saturating_duration_since(Instant::now()), frames.recv()).await {
+            if api(&next) == PRODUCE {
+                behind = Some(next);
+                break;
+            }
+            to.write_all(&next).await?;
+        }
+        let (answered, answer) = oneshot::channel();
+        awaited
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(correlation(&damaged[8..]), answered);
+        to.write_all(&damaged).await?;
+        answer.await.map_err(io::Error::other)?;
+        script.damaged.send_replace(Stage::Answered);
+        if let Some(behind) = behind {
+            to.write_all(&behind).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read_answers(
+    mut from: OwnedReadHalf,
+    to: mpsc::UnboundedSender<(Instant, Vec<u8>)>,
+    script: &Script,
+    awaited: &Awaited,
+) -> io::Result<()> {
+    loop {
+        let frame = read_frame(&mut from).await?;
+        let waiting = awaited
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&correlation(&frame[4..]));
+        let at = Instant::now() + *script.delay.lock().unwrap_or_else(PoisonError::into_inner);
+        to.send((at, frame)).map_err(io::Error::other)?;
+        if let Some(waiting) = waiting {
+            // Whoever waited may be gone with its connection.
+            let _ = waiting.send(());
+        }
+    }
+}
+
+async fn pass_answers(mut frames: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>, mut to: OwnedWriteHalf) -> io::Result<()> {
+    while let Some((at, frame)) = frames.recv().await {
+        // A delay is what this proxy is for.
+        sleep_until(at).await;
+        to.write_all(&frame).await?;
+    }
+    Ok(())
+}
+
+impl Script {
+    /// The damaged form of a request, if it is the one to be damaged.
+    fn damage_of(&self, frame: &[u8]) -> Option<Vec<u8>> {
+        if api(frame) != PRODUCE {
+            return None;
+        }
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let Damage { original, damaged } = damage.as_ref()?;
+        let at = frame.windows(original.len()).position(|window| window == original)?;
+        let mut frame = frame.to_vec();
+        frame[at..at + damaged.len()].copy_from_slice(damaged);
+        *damage = None;
+        Some(frame)
+    }
+}
+
+/// One frame, its length in front.
+async fn read_frame(from: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
+    let length = from.read_i32().await?;
+    // The shortest is an answer that holds nothing but its number.
+    let body = usize::try_from(length).ok().filter(|body| (4..=200_000_000).contains(body));
+    let body = body.ok_or_else(|| io::Error::other("a frame of senseless length"))?;
+    let mut frame = vec![0; 4 + body];
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    from.read_exact(&mut frame[4..]).await?;
+    Ok(frame)
+}
+
+/// The kind of a request.
+fn api(frame: &[u8]) -> i16 {
+    i16::from_be_bytes([frame[4], frame[5]])
+}
+
+/// The number that joins a request and its answer.
+fn correlation(at: &[u8]) -> i32 {
+    i32::from_be_bytes([at[0], at[1], at[2], at[3]])
+}
