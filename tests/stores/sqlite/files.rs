@@ -22,7 +22,7 @@ async fn put(pool: &SqlitePool, table: &TableName, records: Vec<NewRecord>) -> V
 fn position(receipt: Receipt) -> i64 {
     match receipt {
         Receipt::Enqueued { position, .. } => position,
-        other => panic!("expected a new row, got {other:?}"),
+        Receipt::Duplicate { .. } | _ => panic!("expected a new row, got {receipt:?}"),
     }
 }
 

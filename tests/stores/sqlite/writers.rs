@@ -92,7 +92,7 @@ async fn every_writer_gets_its_turn_and_ids_follow_the_commits() {
         }));
     }
     for writer in writers {
-        tokio::time::timeout(Duration::from_secs(60), writer)
+        tokio::time::timeout(Duration::from_mins(1), writer)
             .await
             .expect("a writer starves")
             .unwrap();
