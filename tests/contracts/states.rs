@@ -64,8 +64,13 @@ fn every_move_is_what_the_code_decides() {
             .expect("the row names a status");
         seen.push(status);
         for ordered in [true, false] {
-            // Done and Dead are what they are whether they have a place in the order or not; Holding rows always have one.
-            if (order == "ordered" && !ordered) || (order == "unordered" && ordered) || (status == Status::DeadHolding && !ordered) {
+            let fits = match order {
+                "ordered" => ordered,
+                "unordered" => !ordered,
+                // Done and Dead are what they are with a place in the order or without; a holding row always has one.
+                _ => ordered || status != Status::DeadHolding,
+            };
+            if !fits {
                 continue;
             }
             for (outcome, cell) in outcomes.iter().zip(&row[1..]) {
