@@ -5,6 +5,8 @@
 mod late;
 mod locks;
 mod order;
+mod plans;
+mod setup;
 mod support;
 
 use crate::postgres::support::fresh;

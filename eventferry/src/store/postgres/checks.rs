@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::event::TableName;
 use crate::outbox::LANES;
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::error::undecodable;
+use crate::store::postgres::error::{lost_identity, undecodable};
 use crate::store::postgres::migrate::VERSION;
 use crate::store::postgres::row::Columns;
 use crate::store::{Opened, RelayId, StoreError, StoreErrorKind};
@@ -33,8 +33,10 @@ struct Sequence {
 impl PostgresStore {
     pub(super) async fn open_outbox(&self, relay: RelayId) -> Result<Opened, StoreError> {
         let mut session = self.enter(&self.leasing).await?;
-        let answer = sqlx::query(self.sql.check.clone()).fetch_one(session.connection()).await;
-        let row = session.finish("check the outbox", &self.table, answer)?;
+        let answer = sqlx::query(self.sql.check.clone()).fetch_optional(session.connection()).await;
+        let row = session
+            .finish("check the outbox", &self.table, answer)?
+            .ok_or_else(|| lost_identity(&self.table))?;
         let facts = Facts::of(Columns(&row))?;
         facts.refuse(&self.table)?;
         let mut session = self.enter(&self.leasing).await?;

@@ -90,6 +90,14 @@ pub(super) fn store_error(attempted: &str, table: &TableName, error: &sqlx::Erro
     StoreError::new(kind, format!("failed to {attempted} (outbox `{table}`){advice}")).with_source(Cause(cause))
 }
 
+/// The one row that says what this outbox is, is gone.
+pub(super) fn lost_identity(table: &TableName) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Misconfigured,
+        format!("the outbox `{table}` has lost its row in `{table}_meta`; run INSERT INTO {table}_meta (version) VALUES (1)"),
+    )
+}
+
 /// A column that does not hold what the schema says.
 pub(super) fn undecodable(column: usize) -> StoreError {
     StoreError::new(

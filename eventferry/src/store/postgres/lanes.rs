@@ -6,7 +6,7 @@ use sqlx::postgres::{PgBindIterExt, PgRow};
 
 use crate::outbox::LaneLease;
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::error::undecodable;
+use crate::store::postgres::error::{lost_identity, undecodable};
 use crate::store::postgres::row::Columns;
 use crate::store::{ReadBatch, RelayId, Renewed, StoreError, StoreErrorKind};
 
@@ -20,7 +20,7 @@ impl PostgresStore {
             .fetch_all(session.connection())
             .await;
         let rows = session.finish("renew leases", &self.table, answer)?;
-        let (first, kept) = rows.split_first().ok_or_else(|| undecodable(2))?;
+        let (first, kept) = rows.split_first().ok_or_else(|| lost_identity(&self.table))?;
         let first = Columns(first);
         self.check_sequence(first.text(4)?, first.maybe_i64(3)?)?;
         let live = u32::try_from(first.i64(2)?).unwrap_or(u32::MAX);

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::outbox::{Record, RowId, Status};
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::error::undecodable;
+use crate::store::postgres::error::{lost_identity, undecodable};
 use crate::store::postgres::row::{Columns, RECORD_COLUMNS};
 use crate::store::{AggregateRead, DueCursor, DueRow, LATE_LIMIT, LaneRead, ReadBatch, Snapshot, StoreError, StoreErrorKind};
 
@@ -39,7 +39,8 @@ impl PostgresStore {
             .fetch_all(session.connection())
             .await;
         let rows = session.finish("read the lanes", &self.table, answer)?;
-        let batch = batch(number, &rows)?;
+        let (head, rows) = rows.split_first().ok_or_else(|| lost_identity(&self.table))?;
+        let batch = batch(number, Columns(head), rows)?;
         self.remember_highest(&batch);
         Ok(batch)
     }
@@ -124,10 +125,8 @@ fn array_text(ids: &[u64]) -> String {
 }
 
 /// Takes the answer of `read.sql` apart: one row that says what was visible, then late rows, then fresh ones.
-fn batch(connection: u64, rows: &[PgRow]) -> Result<ReadBatch, StoreError> {
+fn batch(connection: u64, head: Columns<'_>, rows: &[PgRow]) -> Result<ReadBatch, StoreError> {
     const PART: usize = RECORD_COLUMNS;
-    let (head, rows) = rows.split_first().ok_or_else(|| undecodable(PART))?;
-    let head = Columns(head);
     let snapshot = snapshot(connection, head.text(PART + 1)?, head.text(PART + 2)?).ok_or_else(|| undecodable(PART + 1))?;
     let mut batch = ReadBatch::new(snapshot);
     batch.fresh.reserve_exact(rows.len());

@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool, SqlStr};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::event::TableName;
-use crate::store::postgres::error::store_error;
+use crate::store::postgres::error::{lost_identity, store_error};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// A connection that belongs to one task of a relay.
@@ -121,9 +121,6 @@ async fn connect(pool: &PgPool, table: &TableName, name: &str, settings: &SqlStr
         .map_err(|error| store_error("prepare a session", table, &error))?;
     match found {
         Some(_) => Ok(connection),
-        None => Err(StoreError::new(
-            StoreErrorKind::Misconfigured,
-            format!("the outbox `{table}` has lost its row in `{table}_meta`; restore it: INSERT INTO {table}_meta (version) VALUES (1)"),
-        )),
+        None => Err(lost_identity(table)),
     }
 }
