@@ -251,6 +251,10 @@ fn logic(set: &Set, private: &TokenStream) -> TokenStream {
         // Two names for one type collide here, and are shown where they are listed.
         spanned(impls, ty.span())
     });
+    let names = set.entries.iter().map(|entry| {
+        let (cfg, variant) = (entry.cfg(), &entry.variant);
+        quote!(#(#cfg)* Self::#variant(ref event) => #private::name_at::<Self, _>(event, Position::#variant as usize))
+    });
     let position = (!set.entries.is_empty()).then(|| quote!(#[repr(usize)] enum Position { #(#positions),* }));
     let distinct = spanned(quote!(const _: () = #private::assert_distinct::<#name>();), name.span());
     quote! {
@@ -265,6 +269,11 @@ fn logic(set: &Set, private: &TokenStream) -> TokenStream {
                     const TOPICS: [&str; #private::count_topics::<#name>()] = #private::collect_topics::<#name, { #private::count_topics::<#name>() }>();
                     &TOPICS
                 };
+                fn event_name(&self) -> &'static str {
+                    match *self {
+                        #(#names),*
+                    }
+                }
             }
             #(#impls)*
             #distinct

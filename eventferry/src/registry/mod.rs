@@ -34,6 +34,9 @@ pub trait EventSet: Sized + 'static {
     const ENTRIES: &'static [Entry<Self>];
     /// The topics of the listed events, each once, in the order of the enum.
     const TOPICS: &'static [&'static str];
+
+    /// The name on the wire of the event that this is: a label for logs and metrics.
+    fn event_name(&self) -> &'static str;
 }
 
 /// An event that the set `S` lists.

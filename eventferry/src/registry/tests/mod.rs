@@ -1,3 +1,5 @@
+mod secrets;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -362,7 +364,6 @@ fn a_wrong_schema_is_found_when_the_set_is_made() {
     define_outbox! {
         #[outbox(crate = crate)]
         type Bads;
-        #[expect(dead_code, reason = "never made")]
         enum BadEvent { Bad }
     }
     let error = Bads::new().unwrap_err();
