@@ -1,3 +1,4 @@
 //! Every publisher against the one conformance suite, and what is each publisher's own.
 
 mod kafka;
+mod memory;

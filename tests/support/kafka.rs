@@ -50,9 +50,14 @@ impl TestTopic {
 
     /// A name nobody else has, of a topic that does not exist yet.
     pub fn unborn(brokers: &str) -> Self {
+        Self::named(brokers, &format!("t-{}", Uuid::new_v4()))
+    }
+
+    /// A topic that does not exist yet, by a name the caller knows to be new.
+    pub fn named(brokers: &str, name: &str) -> Self {
         Self {
             brokers: brokers.to_owned(),
-            name: format!("t-{}", Uuid::new_v4()),
+            name: name.to_owned(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Kafka's own: what the conformance suite cannot ask of every publisher.
 
+mod conformance;
 mod faults;
 mod plain;
 mod session;

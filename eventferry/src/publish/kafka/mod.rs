@@ -19,6 +19,7 @@ mod incoming;
 mod plain;
 mod publisher;
 mod session;
+mod settings;
 mod topics;
 mod warm;
 

@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::event::Message;
 use crate::publish::kafka::client;
-use crate::publish::kafka::config::{Settings, setup_failure};
+use crate::publish::kafka::config::setup_failure;
 use crate::publish::kafka::error::code_of;
+use crate::publish::kafka::settings::Settings;
 use crate::publish::{Delivery, PublishError};
 
 /// What came back for an event.

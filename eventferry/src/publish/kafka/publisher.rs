@@ -5,10 +5,11 @@ use std::time::Duration;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::event::Message;
-use crate::publish::kafka::config::{KafkaPublisherBuilder, Settings};
+use crate::publish::kafka::config::KafkaPublisherBuilder;
 use crate::publish::kafka::error::{failure, kind_of};
 use crate::publish::kafka::plain::PlainProducer;
 use crate::publish::kafka::session::KafkaSession;
+use crate::publish::kafka::settings::Settings;
 use crate::publish::kafka::topics::Topics;
 use crate::publish::partitioner::partition_of;
 use crate::publish::{BoxFuture, Delivery, Pipelined, PublishError, PublishErrorKind, Publisher, Scope, Session};

@@ -15,9 +15,10 @@ use tokio::sync::Notify;
 
 use crate::event::Message;
 use crate::publish::kafka::client;
-use crate::publish::kafka::config::{Settings, setup_failure};
+use crate::publish::kafka::config::setup_failure;
 use crate::publish::kafka::error::{code_of, failure, kind_of_batch};
 use crate::publish::kafka::plain::{Answer, answer, destroy, record};
+use crate::publish::kafka::settings::Settings;
 use crate::publish::kafka::warm::{Flow, WarmRule};
 use crate::publish::{BoxFuture, Full, PublishError, PublishErrorKind, Report, Session};
 

@@ -1,3 +1,4 @@
 //! The suites that hold every implementation of a seam to its contract.
 
+pub mod publisher;
 pub mod store;

@@ -1,0 +1,211 @@
+//! Settings: which ones a user may not choose, and what the two clients need.
+
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use crate::publish::kafka::warm::WarmRule;
+
+/// Settings that eventferry's promises rest on, and the reason each is refused with.
+pub(super) const REFUSED: [(&str, &str); 24] = [
+    ("bootstrap.servers", "the brokers are given to `KafkaPublisher::builder`"),
+    ("metadata.broker.list", "the brokers are given to `KafkaPublisher::builder`"),
+    (
+        "enable.idempotence",
+        "the pipelined client needs it on, the plain one off: order rests on both",
+    ),
+    ("enable.gapless.guarantee", "without it events overtake a refused one"),
+    ("acks", "an event counts as delivered only when all in-sync replicas have it"),
+    (
+        "request.required.acks",
+        "an event counts as delivered only when all in-sync replicas have it",
+    ),
+    (
+        "message.timeout.ms",
+        "it follows from `publish_deadline`; a pipelined event must never time out on its own",
+    ),
+    (
+        "delivery.timeout.ms",
+        "it follows from `publish_deadline`; a pipelined event must never time out on its own",
+    ),
+    (
+        "retries",
+        "the client must be free to try again, or one lost answer fails a whole session",
+    ),
+    (
+        "message.send.max.retries",
+        "the client must be free to try again, or one lost answer fails a whole session",
+    ),
+    ("max.in.flight", "librdkafka chooses it so that retries keep their order"),
+    (
+        "max.in.flight.requests.per.connection",
+        "librdkafka chooses it so that retries keep their order",
+    ),
+    ("partitioner", "the partition of a key must be the one the relay computed (murmur2)"),
+    (
+        "partitioner_cb",
+        "the partition of a key must be the one the relay computed (murmur2)",
+    ),
+    ("msg_order_cmp", "events leave in the order they were handed over"),
+    ("queuing.strategy", "events leave in the order they were handed over"),
+    (
+        "queue.buffering.backpressure.threshold",
+        "librdkafka chooses it so that retries keep their order",
+    ),
+    ("transactional.id", "this publisher does not use Kafka transactions"),
+    ("transaction.timeout.ms", "this publisher does not use Kafka transactions"),
+    (
+        "allow.auto.create.topics",
+        "an unknown topic is reported, never created by accident",
+    ),
+    (
+        "topic.metadata.propagation.max.ms",
+        "unknown topics are found before their first event, never by a timeout in the client",
+    ),
+    (
+        "delivery.report.only.error",
+        "without success reports nothing would ever be delivered",
+    ),
+    ("produce.offset.report", "the offset is what proves a delivery"),
+    (
+        "test.mock.num.brokers",
+        "each client would get a mock cluster of its own; start one and give its address",
+    ),
+];
+
+/// Parts of a setting's name after which its value is nobody's business.
+const SECRET: [&str; 10] = [
+    "password",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "username",
+    "oauthbearer",
+    "pem",
+    "key",
+    "kinit",
+];
+
+/// How the clients are set up. Values whose name smells of a secret are not shown.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) brokers: String,
+    pub(super) user: Vec<(String, String)>,
+    pub(super) publish_deadline: Duration,
+    pub(super) metadata_timeout: Duration,
+    pub(super) idle: Duration,
+    pub(super) warm_rule: WarmRule,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(name, value): &(String, String)| {
+            let value = if is_secret(name) { "[redacted]" } else { value };
+            format!("{name}={value}")
+        };
+        f.debug_struct("Settings")
+            .field("brokers", &self.brokers)
+            .field("user", &self.user.iter().map(shown).collect::<Vec<_>>())
+            .field("publish_deadline", &self.publish_deadline)
+            .field("metadata_timeout", &self.metadata_timeout)
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|part| name.contains(part))
+}
+
+impl Settings {
+    /// The pipelined client: idempotent and gapless, and no event of it ever fails by a timeout.
+    pub(super) fn pipelined(&self) -> ClientConfig {
+        let mut config = self.common();
+        config
+            .set("enable.idempotence", "true")
+            .set("enable.gapless.guarantee", "true")
+            .set("message.timeout.ms", "0")
+            // About 36 minutes: librdkafka multiplies it by 1,000 in 32 bits, so anything above 2,147,483 turns into "at once".
+            .set("topic.metadata.propagation.max.ms", "2147000");
+        config
+    }
+
+    /// The plain client: one event per request, so that each answer concerns one event.
+    pub(super) fn plain(&self) -> ClientConfig {
+        let mut config = self.common();
+        config
+            .set("enable.idempotence", "false")
+            .set("batch.num.messages", "1")
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", millis(self.delivery_timeout()))
+            .set("topic.metadata.propagation.max.ms", "1000");
+        config
+    }
+
+    /// What the client may use of the publish deadline; the rest is for finding out why it did not succeed.
+    pub(super) fn delivery_timeout(&self) -> Duration {
+        self.publish_deadline * 4 / 5
+    }
+
+    fn common(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("reconnect.backoff.max.ms", "1000");
+        for (name, value) in &self.user {
+            config.set(name, value);
+        }
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("allow.auto.create.topics", "false");
+        config
+    }
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().clamp(1, 2_147_483_000).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_are_set_up_as_the_contract_says() {
+        let settings = Settings {
+            brokers: "127.0.0.1:1".to_owned(),
+            user: vec![("linger.ms".to_owned(), "7".to_owned())],
+            publish_deadline: Duration::from_secs(30),
+            metadata_timeout: Duration::from_secs(5),
+            idle: Duration::from_mins(1),
+            warm_rule: WarmRule::Kept,
+        };
+        let pipelined = settings.pipelined();
+        for (name, value) in [
+            ("enable.idempotence", "true"),
+            ("enable.gapless.guarantee", "true"),
+            ("acks", "all"),
+            ("message.timeout.ms", "0"),
+            ("linger.ms", "7"),
+            ("partitioner", "murmur2_random"),
+            ("allow.auto.create.topics", "false"),
+        ] {
+            assert_eq!(pipelined.get(name), Some(value), "{name}");
+        }
+        assert_eq!(pipelined.get("retries"), None);
+        assert_eq!(pipelined.get("max.in.flight"), None);
+        let plain = settings.plain();
+        for (name, value) in [
+            ("enable.idempotence", "false"),
+            ("acks", "all"),
+            ("batch.num.messages", "1"),
+            ("linger.ms", "0"),
+            ("message.timeout.ms", "24000"),
+        ] {
+            assert_eq!(plain.get(name), Some(value), "{name}");
+        }
+    }
+}
