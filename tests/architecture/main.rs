@@ -39,7 +39,7 @@ fn violations(path: &Path, text: &str, facade: &BTreeMap<String, String>) -> Vec
         .map(|part| part.to_string_lossy().into_owned())
         .collect();
     let (module, within) = (parts[0].as_str(), parts.get(1).map_or("", String::as_str));
-    if ["lib", "__private"].contains(&module) || parts.iter().skip(1).any(|part| part == "tests") {
+    if ["lib", "__private"].contains(&module) {
         return Vec::new();
     }
     let allowed: &[&str] = if FREE.contains(&module) {
@@ -118,8 +118,12 @@ fn modules_use_only_what_they_may() {
     let mut files = Vec::new();
     rust_files(&source, &mut files);
     assert!(files.len() > 20, "only {} source files were found", files.len());
+    let tests: Vec<_> = files.iter().flat_map(|file| paths::test_modules(file, &read(file))).collect();
     let mut found = Vec::new();
-    for file in &files {
+    for file in files
+        .iter()
+        .filter(|file| !tests.iter().any(|test| file.with_extension("").starts_with(test)))
+    {
         let path = file.strip_prefix(&source).expect("it was found below that folder");
         for violation in violations(path, &read(file), &facade) {
             found.push(format!("{}: {violation}", path.display()));
@@ -199,13 +203,25 @@ fn the_guard_sees_a_wrong_direction() {
     assert_eq!(check("store/postgres/read.rs", "use super::super::Store;").len(), 1);
     assert_eq!(check("utils/mod.rs", ""), ["`utils` has no row in the table of directions"]);
 
+    // Files of tests are named by the file that includes them.
+    assert_eq!(
+        paths::test_modules(
+            Path::new("relay/core/mod.rs"),
+            "mod a;\n#[cfg(test)]\nmod sim;\n#[cfg(test)]\nmod tests {\n}"
+        ),
+        [Path::new("relay/core/sim")]
+    );
+    assert_eq!(
+        paths::test_modules(Path::new("relay/core.rs"), "#[cfg(test)]\nmod tests;"),
+        [Path::new("relay/core/tests")]
+    );
+
     // What is allowed, and what only looks like a use.
     for (path, text) in [
         (
             "store/mod.rs",
             "use crate::event::Topic; use crate::store::Receipt; use crate::clock::now; use crate::order_key;",
         ),
-        ("relay/tests.rs", "use crate::store::memory::MemoryStore;"),
         (
             "relay/mod.rs",
             "/// See `crate::registry::X`.\nconst T: &str = \"crate::codec\"; // crate::codec\n/* crate::codec */ struct A<'a>(&'a str);",
@@ -214,7 +230,10 @@ fn the_guard_sees_a_wrong_direction() {
             "relay/mod.rs",
             "fn f() {}\n#[cfg(test)]\nmod tests {\n    use super::f;\n    use crate::registry::Outbox;\n}",
         ),
-        ("testing/mod.rs", "use crate::store::memory::MemoryStore;"),
+        (
+            "testing/mod.rs",
+            "use crate::store::memory::MemoryStore; $crate::conformance_store!(memory);",
+        ),
         (
             "store/postgres/read.rs",
             "use super::rows::Row; let c = '\"'; let d = r#\"crate::relay\"#;",

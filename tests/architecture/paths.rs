@@ -1,6 +1,7 @@
 //! Reads the paths out of Rust source, as far as the guard needs it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Every path of the source that begins with `root::`, without that beginning; groups in braces are taken apart.
 pub(crate) fn used(root: &str, code: &str) -> Vec<Vec<String>> {
@@ -31,6 +32,19 @@ pub(crate) fn re_exports(lib: &str) -> BTreeMap<String, String> {
         }
     }
     map
+}
+
+/// The files, without their extension, and folders of a file's modules that are compiled for tests only.
+pub(crate) fn test_modules(file: &Path, source: &str) -> Vec<PathBuf> {
+    let is_mod = file.file_stem().is_some_and(|stem| stem == "mod" || stem == "lib");
+    let folder = if is_mod { file.with_file_name("") } else { file.with_extension("") };
+    let lines: Vec<_> = source.lines().map(str::trim).collect();
+    lines
+        .windows(2)
+        .filter(|pair| pair[0].starts_with("#[cfg(test)]") || pair[0].starts_with("#[cfg(all(test,"))
+        .filter_map(|pair| pair[1].strip_prefix("mod ")?.strip_suffix(';'))
+        .map(|name| folder.join(name))
+        .collect()
 }
 
 /// The source without comments, texts, and the tests at its end.
@@ -76,7 +90,11 @@ fn tree(chars: &mut Chars<'_>, prefix: &mut Vec<String>, found: &mut Vec<Vec<Str
                 if (ahead.next(), ahead.next()) == (Some(':'), Some(':')) {
                     *chars = ahead;
                 } else {
-                    found.push(prefix.clone());
+                    // A macro is exported at the root, wherever it is written.
+                    let root_macro = prefix.len() == 1 && chars.peek() == Some(&'!');
+                    if !root_macro {
+                        found.push(prefix.clone());
+                    }
                     break;
                 }
             }

@@ -15,7 +15,7 @@ use std::io::Write;
 /// The variable that names the servers whose absence is a failure.
 const REQUIRE: &str = "EVENTFERRY_REQUIRE";
 
-/// The address of a server (`postgres`, `kafka`, `kafka-proxied`), or `None`, said aloud, where the test is to be skipped.
+/// The address of a server (`postgres`, `postgres-password`, `kafka`, `kafka-proxied`), or `None`, said aloud, where the test is to be skipped.
 ///
 /// # Panics
 /// If the server has no address and `EVENTFERRY_REQUIRE` names it, or if no such server is known.
@@ -46,6 +46,7 @@ enum Need {
 fn variable(server: &str) -> &'static str {
     match server {
         "postgres" => "EVENTFERRY_PG_URL",
+        "postgres-password" => "EVENTFERRY_PG_PASSWORD_URL",
         "kafka" => "EVENTFERRY_KAFKA",
         "kafka-proxied" => "EVENTFERRY_KAFKA_PROXIED_LISTENER",
         other => panic!("no server is called `{other}`"),
