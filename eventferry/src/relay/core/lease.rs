@@ -1,0 +1,197 @@
+//! Which lanes this relay carries: renewing, taking its fair share, handing back.
+
+use std::time::Duration;
+
+use super::read::{APPETITE_MIN, FULL_PASS};
+use super::{Command, Core, DueAt, Lane, Now};
+use crate::outbox::{LANES, LaneLease, fair_share};
+use crate::store::Renewed;
+
+const BEAT: Duration = Duration::from_secs(1);
+const TAKE_AGAIN: Duration = Duration::from_millis(500);
+
+impl Core {
+    pub(super) fn tend_leases(&mut self) {
+        let now = self.now;
+        for lane in &mut self.lanes {
+            if now >= lane.valid_until && lane.lease.is_some() && lane.draining.is_none() {
+                lane.lapsed = lane.lease;
+            }
+        }
+        self.lose(|lane| now >= lane.valid_until);
+        if self.closed {
+            return;
+        }
+        if let Some(deadline) = self.stopping {
+            let lanes: Vec<u8> = self.sending_lanes().map(|lease| lease.lane).collect();
+            self.drain(&lanes, deadline);
+        }
+        self.hand_back_drained();
+        if let Some(deadline) = self.stopping
+            && (self.lanes.iter().all(|lane| lane.lease.is_none()) && self.flights.is_empty() && self.acks.is_empty() && !self.ack_out
+                || now >= deadline)
+        {
+            self.closed = true;
+            self.commands.push(Command::Close);
+            return;
+        }
+        if self.lease_call_out {
+            return;
+        }
+        if now >= self.next_renew {
+            self.next_renew = now + self.config.lease / 3;
+            self.next_beat = now + BEAT.min(self.config.lease / 3);
+            self.lease_call_out = true;
+            let held = self.lanes.iter().filter_map(|lane| lane.lease).collect();
+            self.commands.push(Command::Renew(held));
+        } else if self.stopping.is_none() && now >= self.next_take {
+            self.next_take = now + TAKE_AGAIN;
+            let missing = usize::from(fair_share(self.live_relays)).saturating_sub(self.lanes.iter().filter(|l| l.lease.is_some()).count());
+            if missing > 0 {
+                self.lease_call_out = true;
+                self.commands.push(Command::Take(u8::try_from(missing).unwrap_or(LANES)));
+            }
+        } else if now >= self.next_beat {
+            // Counting relays more often than renewing lets lanes follow a relay that comes or goes without waiting for a lease.
+            self.next_beat = now + BEAT.min(self.config.lease / 3);
+            self.lease_call_out = true;
+            self.commands.push(Command::Renew(Vec::new()));
+        }
+    }
+
+    pub(super) fn lease_turn(&self) -> Now {
+        let mut next = self
+            .lanes
+            .iter()
+            .filter(|l| l.lease.is_some())
+            .map(|l| l.valid_until)
+            .min()
+            .unwrap_or(Now::MAX);
+        if let Some(drained) = self.lanes.iter().filter_map(|l| l.draining).min() {
+            next = next.min(drained);
+        }
+        if let Some(deadline) = self.stopping {
+            next = next.min(deadline);
+        }
+        if !self.lease_call_out {
+            next = next.min(self.next_renew).min(self.next_beat);
+            if self.stopping.is_none() {
+                next = next.min(self.next_take);
+            }
+        }
+        next
+    }
+
+    /// The lanes that events may be read from and sent of.
+    pub(super) fn sending_lanes(&self) -> impl Iterator<Item = LaneLease> {
+        self.lanes
+            .iter()
+            .filter(|lane| lane.draining.is_none())
+            .filter_map(|lane| lane.lease)
+    }
+
+    pub(super) fn may_send(&self, lane: u8) -> bool {
+        let lane = self.lane(lane);
+        lane.lease.is_some() && lane.draining.is_none() && self.now < lane.valid_until
+    }
+
+    pub(super) fn on_renewed(&mut self, asked_at: Now, held: &[LaneLease], answer: &Renewed) {
+        self.lease_call_out = false;
+        self.live_relays = answer.live_relays.max(1);
+        let (now, valid_until) = (self.now, asked_at + self.config.lease);
+        for lease in &answer.kept {
+            let lane = self.lane_mut(lease.lane);
+            if lane.lease == Some(*lease) {
+                lane.valid_until = valid_until;
+            } else if lane.lapsed == Some(*lease) && lane.lease.is_none() && valid_until > now {
+                self.adopt(*lease, valid_until);
+            }
+        }
+        if !held.is_empty() {
+            self.lose(|lane| {
+                lane.lease
+                    .is_some_and(|lease| held.contains(&lease) && !answer.kept.contains(&lease))
+            });
+        }
+        self.look_again();
+        self.rebalance();
+    }
+
+    fn rebalance(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let share = usize::from(fair_share(self.live_relays));
+        let mut ours: Vec<LaneLease> = self.sending_lanes().collect();
+        if ours.len() > share {
+            // The quiet lanes are handed back first: nobody waits for them.
+            ours.sort_by_key(|lease| self.lane(lease.lane).open);
+            let excess: Vec<u8> = ours[..ours.len() - share].iter().map(|lease| lease.lane).collect();
+            self.drain(&excess, self.now + self.config.drain);
+        } else if ours.len() < share {
+            self.next_take = self.next_take.min(self.now);
+        }
+    }
+
+    pub(super) fn on_taken(&mut self, asked_at: Now, lanes: &[LaneLease]) {
+        self.lease_call_out = false;
+        for lease in lanes {
+            self.stats.takeovers += 1;
+            self.adopt(*lease, asked_at + self.config.lease);
+        }
+    }
+
+    /// Begins a lane from the start of the table.
+    fn adopt(&mut self, lease: LaneLease, valid_until: Now) {
+        let open = self.lane(lease.lane).open;
+        *self.lane_mut(lease.lane) = Lane {
+            lease: Some(lease),
+            lapsed: None,
+            valid_until,
+            cursor: 0,
+            appetite: APPETITE_MIN,
+            draining: None,
+            open,
+            due: DueAt::default(),
+            full_pass_at: self.now + FULL_PASS,
+            passing: 0,
+        };
+        self.next_read = self.now;
+    }
+
+    /// Stops sending from lanes; they are handed back when nothing of them is open any more.
+    fn drain(&mut self, lanes: &[u8], deadline: Now) {
+        if lanes.is_empty() {
+            return;
+        }
+        for lane in lanes {
+            self.lane_mut(*lane).draining = Some(deadline);
+        }
+        self.drop_queues(|lane| lanes.contains(&lane));
+    }
+
+    fn hand_back_drained(&mut self) {
+        let now = self.now;
+        let over = |lane: &Lane| lane.draining.is_some_and(|deadline| lane.open == 0 || now >= deadline);
+        let back: Vec<LaneLease> = self.lanes.iter().filter(|lane| over(lane)).filter_map(|lane| lane.lease).collect();
+        if !back.is_empty() {
+            self.lose(|lane| lane.lease.is_some_and(|lease| back.contains(&lease)));
+            self.commands.push(Command::Release(back));
+        }
+    }
+
+    /// Forgets lanes that are no longer ours. Their events in flight may still be acked: a delivery is a delivery.
+    pub(super) fn lose(&mut self, gone: impl Fn(&Lane) -> bool) {
+        let mut lost = [false; LANES as usize];
+        for (lane, lost) in self.lanes.iter_mut().zip(&mut lost) {
+            if lane.lease.is_some() && gone(lane) {
+                *lost = true;
+                lane.lease = None;
+                lane.draining = None;
+            }
+        }
+        if lost.contains(&true) {
+            self.drop_queues(|lane| lost[usize::from(lane % LANES)]);
+        }
+    }
+}

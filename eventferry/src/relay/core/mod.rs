@@ -1,0 +1,508 @@
+//! Every decision of the relay, as one pure state machine: facts in, commands out. No clock, no I/O, no async.
+//!
+//! What it knows of the table is a cache that may be thrown away at any time: starting every lane from cursor 0 is always right.
+//! The invariant of reading: every unsettled row that was visible in `snapshot` with an id up to its lane's cursor has been handed on to
+//! its queue, or its queue has dropped it and remembers a floor below it.
+
+mod lease;
+mod queue;
+mod read;
+mod send;
+mod settle;
+#[cfg(test)]
+mod sim;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue::Queue;
+pub(crate) use queue::QueueKey;
+use send::{Flight, Route, RouteState, SessionState, TopicState};
+
+use crate::event::Message;
+use crate::outbox::{LANES, LaneLease, OnDead, Record, RetryPolicy, RowId};
+use crate::publish::PublishErrorKind;
+use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch, Renewed, Snapshot, Verdict, VerdictOutcome};
+
+/// Time since the relay started, on its own monotonic clock.
+pub(crate) type Now = Duration;
+
+/// What the core is told once.
+#[derive(Debug, Clone)]
+pub(crate) struct CoreConfig {
+    pub(crate) window: usize,
+    pub(crate) window_bytes: usize,
+    pub(crate) ack_batch: usize,
+    pub(crate) ack_delay: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) poll_min: Duration,
+    pub(crate) poll_max: Duration,
+    pub(crate) plain_limit: usize,
+    pub(crate) pipelined: bool,
+    pub(crate) policy: Policy,
+    pub(crate) topics: HashMap<String, Policy>,
+    pub(crate) dead_letter: Option<String>,
+    pub(crate) seed: u64,
+}
+
+/// How failures of a topic's events are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) max_attempts: u32,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) on_dead: OnDead,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Fact {
+    /// A heartbeat was answered; `held` are the leases it renewed.
+    Renewed {
+        asked_at: Now,
+        held: Vec<LaneLease>,
+        answer: Renewed,
+    },
+    /// Lanes were taken.
+    Taken { asked_at: Now, lanes: Vec<LaneLease> },
+    /// A heartbeat or a taking failed; the store is away.
+    LeaseCallFailed,
+    /// A main read came back.
+    Read { number: u64, batch: Option<ReadBatch> },
+    /// A read of some aggregates came back.
+    Aggregates { number: u64, rows: Option<Vec<Record>> },
+    /// A page of due rows came back.
+    Due { number: u64, rows: Option<Vec<DueRow>> },
+    /// A deferred payload came back.
+    Loaded { row: RowId, key: QueueKey, payload: Loaded },
+    /// A topic was looked up.
+    Described {
+        topic: Arc<str>,
+        partitions: Result<u32, PublishErrorKind>,
+    },
+    /// A session is open.
+    SessionOpened { session: u64 },
+    /// A session is over (or could not be opened), every report of it has been told, and its client is gone.
+    SessionOver { session: u64, cause: Option<Cause> },
+    /// Events were delivered.
+    Delivered(Vec<u64>),
+    /// A plain publish failed.
+    Refused {
+        token: u64,
+        kind: PublishErrorKind,
+        error: String,
+        message: Box<Message>,
+    },
+    /// The rows of the last `Ack` are recorded as delivered, or that failed.
+    Acked { ok: bool },
+    /// Verdicts were answered, or the store is away.
+    Judged {
+        verdicts: Vec<Verdict>,
+        outcomes: Option<Vec<VerdictOutcome>>,
+    },
+    /// There may be new rows.
+    Wake,
+    /// Drain and stop.
+    Stop,
+}
+
+/// The answer to `Load`.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    Failed,
+    Gone,
+    Payload(Option<Vec<u8>>),
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    pub(crate) token: Option<u64>,
+    pub(crate) kind: PublishErrorKind,
+}
+
+/// Something to do. Every command but `Publish`, `Release` and `Close` is answered by exactly one fact.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Renew(Vec<LaneLease>),
+    Take(u8),
+    Release(Vec<LaneLease>),
+    Read {
+        number: u64,
+        snapshot: Option<Snapshot>,
+        lanes: Vec<LaneRead>,
+    },
+    ReadAggregates {
+        number: u64,
+        wanted: Vec<AggregateRead>,
+        limit: u32,
+    },
+    ReadDue {
+        number: u64,
+        lanes: Vec<(u8, DueCursor)>,
+        limit: u32,
+    },
+    Load {
+        row: RowId,
+        key: QueueKey,
+    },
+    Describe(Arc<str>),
+    OpenSession(u64),
+    CloseSession(u64),
+    Publish(Vec<HandOver>),
+    Ack(Vec<RowId>),
+    Judge(Vec<Verdict>),
+    /// Everything is handed back: forget this relay and end.
+    Close,
+}
+
+/// One event on its way to the publisher.
+#[derive(Debug)]
+pub(crate) struct HandOver {
+    pub(crate) token: u64,
+    pub(crate) way: Way,
+}
+
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// Through the session, to a partition.
+    Pipelined { partition: i32, record: Record, source: Arc<str> },
+    /// By one call.
+    Plain { record: Record, source: Arc<str> },
+    /// To the dead-letter topic, by one call.
+    DeadLetter { letter: Box<DeadLetter> },
+}
+
+/// A dead event on its way to the dead-letter topic.
+#[derive(Debug)]
+pub(crate) struct DeadLetter {
+    pub(crate) topic: String,
+    pub(crate) message: Message,
+    pub(crate) reason: String,
+    pub(crate) class: &'static str,
+    pub(crate) attempts: u32,
+}
+
+/// Counters since the relay started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Lanes held now.
+    pub lanes: u32,
+    /// Events the broker confirmed, each counted when confirmed.
+    pub delivered: u64,
+    /// Events recorded as delivered.
+    pub acked: u64,
+    /// Attempts counted against events.
+    pub failed: u64,
+    /// Events that died.
+    pub dead: u64,
+    /// Verdicts refused because the lane had another owner.
+    pub fenced: u64,
+    /// Lanes taken.
+    pub takeovers: u64,
+    /// Broker sessions that ended before the relay did.
+    pub sessions_rebuilt: u64,
+    /// Rows found only by the pass from the start that each lane gets every five minutes; anything but 0 is a defect.
+    pub strays: u64,
+    /// Reads thrown away because the server or the connection was another one.
+    pub resets: u64,
+    /// Rows in memory now: read, in flight, or waiting for their ack to commit.
+    pub known: u64,
+}
+
+/// One lane as its owner sees it.
+#[derive(Debug, Clone, Default)]
+struct Lane {
+    lease: Option<LaneLease>,
+    /// A lease whose time passed here before its renewal was answered.
+    lapsed: Option<LaneLease>,
+    valid_until: Now,
+    cursor: i64,
+    /// How many rows the next read asks for.
+    appetite: u32,
+    draining: Option<Now>,
+    /// Rows in flight, or delivered and not yet acked, or waiting for a verdict.
+    open: u32,
+    due: DueAt,
+    full_pass_at: Now,
+    /// While a pass from the start is under way: up to here rows should be known.
+    passing: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct DueAt(DueCursor);
+
+impl Default for DueAt {
+    fn default() -> Self {
+        Self(DueCursor::START)
+    }
+}
+
+/// What is known of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Queued,
+    InFlight,
+    Delivered,
+    Judging,
+    /// Settled when this many reads had been issued: a read issued by then may still return it.
+    Settled,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    config: CoreConfig,
+    now: Now,
+    rng: fastrand::Rng,
+    commands: Vec<Command>,
+    stats: Stats,
+
+    lanes: Vec<Lane>,
+    live_relays: u32,
+    lease_call_out: bool,
+    next_beat: Now,
+    next_renew: Now,
+    next_take: Now,
+
+    snapshot: Option<Snapshot>,
+    source: Arc<str>,
+    reads_issued: u64,
+    reads_out: BTreeSet<u64>,
+    main_read: Option<read::MainRead>,
+    aggregate_read: Option<read::AggregatesRead>,
+    due_read: Option<u64>,
+    next_read: Now,
+    last_work: Now,
+    poll: Duration,
+    next_due: Now,
+    waiting_rows: bool,
+
+    queues: HashMap<QueueKey, Queue>,
+    known: HashMap<RowId, Known>,
+    settled: VecDeque<(u64, RowId)>,
+    bytes: usize,
+    ready: VecDeque<QueueKey>,
+    wake: VecDeque<QueueKey>,
+    held: Vec<QueueKey>,
+    next_held: Now,
+    timers: BinaryHeap<Reverse<(Now, QueueKey)>>,
+    next_shed: Now,
+    shed_every: Duration,
+
+    tokens: u64,
+    flights: HashMap<u64, Flight>,
+    hand_overs: Vec<HandOver>,
+    topics: Vec<TopicState>,
+    topic_index: HashMap<Arc<str>, u32>,
+    routes: HashMap<Route, RouteState>,
+    starved: Vec<Route>,
+    plain_in_flight: usize,
+    plain_waiting: VecDeque<QueueKey>,
+    session: SessionState,
+    session_number: u64,
+    session_waiting: Vec<QueueKey>,
+    away_until: Option<Now>,
+    away_backoff: Duration,
+    away_waiting: Vec<QueueKey>,
+    /// After an outage one event goes first.
+    probing: bool,
+    next_refresh: Now,
+
+    /// Delivered rows with their lanes, and those whose ack is on its way.
+    acks: Vec<(RowId, u8)>,
+    acking: Vec<(RowId, u8)>,
+    ack_since: Option<Now>,
+    ack_out: bool,
+    next_ack: Now,
+    verdicts: Vec<Verdict>,
+    judging: HashMap<RowId, QueueKey>,
+    judge_out: bool,
+    next_judge: Now,
+
+    stopping: Option<Now>,
+    closed: bool,
+}
+
+impl Core {
+    pub(crate) fn new(config: CoreConfig) -> Self {
+        Self {
+            rng: fastrand::Rng::with_seed(config.seed),
+            now: Now::ZERO,
+            commands: Vec::new(),
+            stats: Stats::default(),
+            lanes: vec![Lane::default(); usize::from(LANES)],
+            live_relays: 1,
+            lease_call_out: false,
+            next_beat: Now::ZERO,
+            next_renew: Now::ZERO,
+            next_take: Now::MAX,
+            snapshot: None,
+            source: Arc::from(""),
+            reads_issued: 0,
+            reads_out: BTreeSet::new(),
+            main_read: None,
+            aggregate_read: None,
+            due_read: None,
+            next_read: Now::ZERO,
+            last_work: Now::ZERO,
+            poll: config.poll_min,
+            next_due: Now::ZERO,
+            waiting_rows: false,
+            queues: HashMap::new(),
+            known: HashMap::new(),
+            settled: VecDeque::new(),
+            bytes: 0,
+            ready: VecDeque::new(),
+            wake: VecDeque::new(),
+            held: Vec::new(),
+            next_held: Now::ZERO,
+            timers: BinaryHeap::new(),
+            next_shed: Now::ZERO,
+            shed_every: send::SHED_MIN,
+            tokens: 0,
+            flights: HashMap::new(),
+            hand_overs: Vec::new(),
+            topics: Vec::new(),
+            topic_index: HashMap::new(),
+            routes: HashMap::new(),
+            starved: Vec::new(),
+            plain_in_flight: 0,
+            plain_waiting: VecDeque::new(),
+            session: SessionState::Closed,
+            session_number: 0,
+            session_waiting: Vec::new(),
+            away_until: None,
+            away_backoff: send::AWAY_MIN,
+            away_waiting: Vec::new(),
+            probing: false,
+            next_refresh: Now::ZERO,
+            acks: Vec::new(),
+            acking: Vec::new(),
+            ack_since: None,
+            ack_out: false,
+            next_ack: Now::ZERO,
+            verdicts: Vec::new(),
+            judging: HashMap::new(),
+            judge_out: false,
+            next_judge: Now::ZERO,
+            stopping: None,
+            closed: false,
+            config,
+        }
+    }
+
+    /// Takes in what happened and answers what to do, in this order.
+    pub(crate) fn turn(&mut self, now: Now, facts: impl IntoIterator<Item = Fact>) -> Vec<Command> {
+        self.now = self.now.max(now);
+        for fact in facts {
+            self.learn(fact);
+        }
+        self.tend_leases();
+        self.tend_outages();
+        self.pump_ready();
+        self.tend_reading();
+        self.tend_settling();
+        if !self.hand_overs.is_empty() {
+            self.commands.push(Command::Publish(std::mem::take(&mut self.hand_overs)));
+        }
+        self.forget_settled();
+        std::mem::take(&mut self.commands)
+    }
+
+    fn learn(&mut self, fact: Fact) {
+        match fact {
+            Fact::Renewed { asked_at, held, answer } => self.on_renewed(asked_at, &held, &answer),
+            Fact::Taken { asked_at, lanes } => self.on_taken(asked_at, &lanes),
+            Fact::LeaseCallFailed => self.lease_call_out = false,
+            Fact::Read { number, batch } => self.on_read(number, batch),
+            Fact::Aggregates { number, rows } => self.on_aggregates(number, rows),
+            Fact::Due { number, rows } => self.on_due(number, rows),
+            Fact::Loaded { row, key, payload } => self.on_loaded(row, key, payload),
+            Fact::Described { topic, partitions } => self.on_described(&topic, partitions),
+            Fact::SessionOpened { session } => self.on_session_opened(session),
+            Fact::SessionOver { session, cause } => self.on_session_over(session, cause.as_ref()),
+            Fact::Delivered(tokens) => self.on_delivered(&tokens),
+            Fact::Refused {
+                token,
+                kind,
+                error,
+                message,
+            } => self.on_refused(token, kind, error, *message),
+            Fact::Acked { ok } => self.on_acked(ok),
+            Fact::Judged { verdicts, outcomes } => self.on_judged(verdicts, outcomes),
+            Fact::Wake => self.next_read = self.now,
+            Fact::Stop => {
+                if self.stopping.is_none() {
+                    self.stopping = Some(self.now + self.config.drain);
+                }
+            }
+        }
+    }
+
+    /// When the core wants to be asked again even if nothing happens.
+    pub(crate) fn next_turn(&self) -> Now {
+        let mut next = self
+            .lease_turn()
+            .min(self.outage_turn())
+            .min(self.reading_turn())
+            .min(self.settling_turn());
+        if self.closed {
+            next = Now::MAX;
+        }
+        next.max(self.now)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            lanes: u32::try_from(self.lanes.iter().filter(|l| l.lease.is_some()).count()).unwrap_or(0),
+            known: self.in_memory() as u64,
+            ..self.stats
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Rows read, in flight or waiting for their ack or verdict.
+    fn in_memory(&self) -> usize {
+        self.known.len() - self.settled.len()
+    }
+
+    fn lane(&self, lane: u8) -> &Lane {
+        &self.lanes[usize::from(lane % LANES)]
+    }
+
+    fn lane_mut(&mut self, lane: u8) -> &mut Lane {
+        &mut self.lanes[usize::from(lane % LANES)]
+    }
+
+    fn policy(&self, topic: &str) -> Policy {
+        self.config.topics.get(topic).copied().unwrap_or(self.config.policy)
+    }
+
+    /// Remembers that a row is settled for as long as a read that began before may still return it.
+    fn settle(&mut self, row: RowId) {
+        if self.reads_out.is_empty() {
+            self.known.remove(&row);
+        } else if self.known.insert(row, Known::Settled) != Some(Known::Settled) {
+            self.settled.push_back((self.reads_issued, row));
+        }
+    }
+
+    fn forget_settled(&mut self) {
+        let oldest_out = self.reads_out.first().copied().unwrap_or(u64::MAX);
+        while let Some((issued, row)) = self.settled.front().copied() {
+            if oldest_out <= issued {
+                break;
+            }
+            self.settled.pop_front();
+            if self.known.get(&row) == Some(&Known::Settled) {
+                self.known.remove(&row);
+            }
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! What is read, when, and how much; and what becomes of the rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::queue::{Gate, QueueKey, Why};
+use super::{Command, Core, DueAt, Known, Loaded, Now};
+use crate::outbox::{LaneLease, Payload, Record, RowId};
+use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch};
+
+/// A lane asks for this many rows until it turns out to hold more.
+pub(super) const APPETITE_MIN: u32 = 32;
+/// Rows of one main read, at most.
+const READ_MAX: usize = 4096;
+/// Aggregates of one read, at most, and rows of each.
+const AGGREGATES_MAX: usize = 256;
+const PAGE: usize = 1024;
+const DUE_PAGE: u32 = 64;
+const DUE_SOON: Duration = Duration::from_millis(100);
+const DUE_IDLE: Duration = Duration::from_millis(500);
+const RETRY_READ: Duration = Duration::from_millis(250);
+/// How long polling stays quick after the last row.
+const QUICK_FOR: Duration = Duration::from_secs(1);
+/// How often each lane is read again from the start, as a check on all of this.
+pub(super) const FULL_PASS: Duration = Duration::from_mins(5);
+
+/// The main read under way: lanes and leases it was asked for. A reset takes it away, and its answer is then ignored.
+#[derive(Debug)]
+pub(super) struct MainRead {
+    number: u64,
+    lanes: Vec<(LaneLease, u32)>,
+}
+
+#[derive(Debug)]
+pub(super) struct AggregatesRead {
+    number: u64,
+    keys: Vec<QueueKey>,
+    limit: usize,
+}
+
+impl Core {
+    pub(super) fn tend_reading(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        if self.aggregate_read.is_none() && !self.wake.is_empty() && self.now >= self.next_aggregates() {
+            self.issue_aggregates();
+        }
+        if self.main_read.is_none() && self.now >= self.next_read && self.room() >= self.room_wanted() {
+            self.issue_main_read();
+        }
+        if self.due_read.is_none() && self.now >= self.next_due && self.room() >= self.config.window / 8 {
+            self.issue_due_read();
+        }
+    }
+
+    pub(super) fn reading_turn(&self) -> Now {
+        if self.stopping.is_some() {
+            return Now::MAX;
+        }
+        let mut next = Now::MAX;
+        if self.main_read.is_none() && self.room() >= self.room_wanted() {
+            next = next.min(self.next_read);
+        }
+        if self.due_read.is_none() && self.room() >= self.config.window / 8 {
+            next = next.min(self.next_due);
+        }
+        if self.aggregate_read.is_none() && !self.wake.is_empty() {
+            next = next.min(self.next_aggregates());
+        }
+        next
+    }
+
+    fn next_aggregates(&self) -> Now {
+        if self.room() > 0 {
+            Now::ZERO
+        } else {
+            self.now + Duration::from_millis(20)
+        }
+    }
+
+    /// Places left in the window, by events and by bytes.
+    pub(super) fn room(&self) -> usize {
+        let events = self.config.window.saturating_sub(self.in_memory());
+        let bytes = self.config.window_bytes.saturating_sub(self.bytes);
+        let typical = (self.bytes / self.known.len().max(1)).max(64);
+        events.min(bytes / typical)
+    }
+
+    /// Reading for a few free places would cost a statement for each handful of events.
+    fn room_wanted(&self) -> usize {
+        (self.config.window / 8).max(1)
+    }
+
+    pub(super) fn begin_read(&mut self) -> u64 {
+        self.reads_issued += 1;
+        self.reads_out.insert(self.reads_issued);
+        self.reads_issued
+    }
+
+    fn issue_main_read(&mut self) {
+        let now = self.now;
+        let mut room = self.room().min(READ_MAX);
+        let mut held: Vec<LaneLease> = self.sending_lanes().collect();
+        if held.is_empty() {
+            self.next_read = now + self.config.poll_max;
+            return;
+        }
+        // The lanes take turns at being first, so that a busy one cannot leave the others without room for ever.
+        let turn = usize::try_from(self.reads_issued).unwrap_or(0) % held.len();
+        held.rotate_left(turn);
+        let each = (room / held.len()).max(1);
+        let mut limits: Vec<usize> = held
+            .iter()
+            .map(|l| each.min(self.lane(l.lane).appetite as usize).min(room))
+            .collect();
+        room -= limits.iter().sum::<usize>().min(room);
+        for (lease, limit) in held.iter().zip(&mut limits) {
+            let more = (self.lane(lease.lane).appetite as usize).saturating_sub(*limit).min(room);
+            *limit += more;
+            room -= more;
+        }
+        let mut lanes = Vec::with_capacity(held.len());
+        let mut asked = Vec::with_capacity(held.len());
+        for (lease, limit) in held.into_iter().zip(limits) {
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            let lane = self.lane_mut(lease.lane);
+            if now >= lane.full_pass_at {
+                lane.full_pass_at = now + FULL_PASS;
+                lane.passing = lane.cursor;
+                lane.cursor = 0;
+            }
+            lanes.push(LaneRead::new(lease.lane, lane.cursor, limit));
+            asked.push((lease, limit));
+        }
+        let number = self.begin_read();
+        self.main_read = Some(MainRead { number, lanes: asked });
+        self.commands.push(Command::Read {
+            number,
+            snapshot: self.snapshot.clone(),
+            lanes,
+        });
+    }
+
+    pub(super) fn on_read(&mut self, number: u64, batch: Option<ReadBatch>) {
+        self.reads_out.remove(&number);
+        if self.main_read.as_ref().is_none_or(|read| read.number != number) {
+            return;
+        }
+        let Some(read) = self.main_read.take() else { return };
+        let Some(batch) = batch else {
+            self.next_read = self.now + RETRY_READ;
+            return;
+        };
+        if let Some(last) = &self.snapshot
+            && (last.source != batch.snapshot.source || last.connection != batch.snapshot.connection || batch.snapshot.xmax < last.xmax)
+        {
+            self.reset();
+            return;
+        }
+        if *self.source != *batch.snapshot.source {
+            self.source = Arc::from(batch.snapshot.source.as_str());
+        }
+        self.snapshot = Some(batch.snapshot);
+        let ours = |core: &Self, lane: u8| {
+            core.lane(lane)
+                .lease
+                .is_some_and(|now| read.lanes.iter().any(|(asked, _)| *asked == now))
+        };
+        let ours: Vec<bool> = (0..crate::outbox::LANES).map(|lane| ours(self, lane)).collect();
+        let mut found = batch.late.len();
+        let last_late = batch.late.last().map(|row| row.id);
+        for row in batch.late {
+            if ours[usize::from(row.lane())] {
+                self.admit(row);
+            }
+        }
+        if let (true, Some(last)) = (batch.late_is_full, last_late) {
+            // Late rows beyond the last one are still unread: they, and the fresh ones with them, are read by cursor next time.
+            for (lease, _) in &read.lanes {
+                let lane = self.lane_mut(lease.lane);
+                lane.cursor = lane.cursor.min(last);
+            }
+        } else {
+            found += batch.fresh.len();
+            let mut counts = [0u32; crate::outbox::LANES as usize];
+            for row in batch.fresh {
+                let lane = row.lane();
+                if !ours[usize::from(lane)] {
+                    continue;
+                }
+                counts[usize::from(lane)] += 1;
+                let id = row.id;
+                self.lane_mut(lane).cursor = id;
+                if self.admit(row) && id <= self.lane(lane).passing {
+                    self.stats.strays += 1;
+                }
+            }
+            for (lease, limit) in &read.lanes {
+                let count = counts[usize::from(lease.lane)];
+                let lane = self.lane_mut(lease.lane);
+                lane.appetite = if *limit > 0 && count >= *limit {
+                    (lane.appetite * 2).min(READ_MAX as u32)
+                } else {
+                    lane.appetite.max(APPETITE_MIN * 2) / 2
+                };
+                if count < *limit || lane.cursor > lane.passing {
+                    lane.passing = 0;
+                }
+            }
+        }
+        self.plan_next_read(found);
+    }
+
+    fn plan_next_read(&mut self, found: usize) {
+        if found > 0 {
+            self.last_work = self.now;
+            self.poll = self.config.poll_min;
+            self.next_read = self.now;
+        } else if self.now < self.last_work + QUICK_FOR {
+            self.next_read = self.now + self.config.poll_min;
+        } else {
+            self.next_read = self.now + self.poll;
+            self.poll = (self.poll * 2).min(self.config.poll_max);
+        }
+    }
+
+    /// Another server or connection answered: nothing that is remembered of the table can be relied on.
+    fn reset(&mut self) {
+        self.stats.resets += 1;
+        self.snapshot = None;
+        self.drop_queues(|_| true);
+        self.aggregate_read = None;
+        self.due_read = None;
+        for lane in &mut self.lanes {
+            lane.cursor = 0;
+            lane.passing = 0;
+            lane.due = DueAt::default();
+        }
+        self.next_read = self.now;
+    }
+
+    fn issue_aggregates(&mut self) {
+        let room = self.room();
+        if room == 0 {
+            return;
+        }
+        let count = self.wake.len().min(AGGREGATES_MAX).min(room);
+        let limit = (room / count).clamp(1, PAGE);
+        let number = self.begin_read();
+        let (mut keys, mut wanted) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        while keys.len() < count {
+            let Some(key) = self.wake.pop_front() else { break };
+            let Some(queue) = self.queues.get_mut(&key) else { continue };
+            let Gate::Shut { floor, why: Why::Wake } = queue.gate else {
+                continue;
+            };
+            if keys.contains(&key) {
+                continue;
+            }
+            queue.gate = Gate::Reading {
+                floor,
+                number,
+                dropped: false,
+            };
+            wanted.push(AggregateRead::new(key.order_key, key.ordered, floor));
+            keys.push(key);
+        }
+        if keys.is_empty() {
+            self.reads_out.remove(&number);
+            return;
+        }
+        self.aggregate_read = Some(AggregatesRead { number, keys, limit });
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        self.commands.push(Command::ReadAggregates { number, wanted, limit });
+    }
+
+    pub(super) fn on_aggregates(&mut self, number: u64, rows: Option<Vec<Record>>) {
+        self.reads_out.remove(&number);
+        if self.aggregate_read.as_ref().is_none_or(|read| read.number != number) {
+            return;
+        }
+        let Some(read) = self.aggregate_read.take() else { return };
+        let failed = rows.is_none();
+        let mut rows = rows.unwrap_or_default().into_iter().peekable();
+        for key in read.keys {
+            let mut page = Vec::new();
+            while let Some(row) = rows.next_if(|row| QueueKey::of(row) == key) {
+                page.push(row);
+            }
+            self.take_page(key, number, page, read.limit, failed);
+        }
+    }
+
+    fn take_page(&mut self, key: QueueKey, number: u64, page: Vec<Record>, limit: usize, failed: bool) {
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        let Gate::Reading {
+            floor,
+            number: expected,
+            dropped,
+        } = queue.gate
+        else {
+            return;
+        };
+        if expected != number {
+            return;
+        }
+        if failed {
+            queue.gate = Gate::Shut { floor, why: Why::Timer };
+            self.timer(RETRY_READ, key);
+            return;
+        }
+        let short = page.len() < limit;
+        let last = page.last().map_or(floor, |row| row.id);
+        queue.gate = Gate::Open;
+        for row in page {
+            if !self.known.contains_key(&row.row()) && !self.place(row) {
+                return;
+            }
+        }
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        if !short {
+            queue.gate = Gate::Shut {
+                floor: last,
+                why: Why::Page,
+            };
+        } else if dropped {
+            // Rows came into sight while this read was under way: it may not have seen them.
+            queue.gate = Gate::Shut {
+                floor: last,
+                why: Why::Wake,
+            };
+            self.wake.push_back(key);
+        }
+        self.tidy(key);
+    }
+
+    fn issue_due_read(&mut self) {
+        let lanes: Vec<(u8, DueCursor)> = self
+            .sending_lanes()
+            .map(|lease| (lease.lane, self.lane(lease.lane).due.0))
+            .collect();
+        self.next_due = self.now + DUE_IDLE;
+        if lanes.is_empty() {
+            return;
+        }
+        let number = self.begin_read();
+        self.due_read = Some(number);
+        self.commands.push(Command::ReadDue {
+            number,
+            lanes,
+            limit: DUE_PAGE,
+        });
+    }
+
+    pub(super) fn on_due(&mut self, number: u64, rows: Option<Vec<DueRow>>) {
+        self.reads_out.remove(&number);
+        if self.due_read != Some(number) {
+            return;
+        }
+        self.due_read = None;
+        let rows = rows.unwrap_or_default();
+        self.next_due = if rows.is_empty() {
+            self.now + if self.waiting_rows { DUE_SOON } else { DUE_IDLE }
+        } else {
+            self.now + self.config.poll_min
+        };
+        for DueRow { record, at } in rows {
+            let lane = self.lane_mut(record.lane());
+            if lane.lease.is_none() || lane.draining.is_some() {
+                continue;
+            }
+            lane.due = DueAt(lane.due.0.max(at));
+            if self.known.contains_key(&record.row()) {
+                continue;
+            }
+            let key = QueueKey::of(&record);
+            if !record.ordered {
+                self.admit(record);
+                continue;
+            }
+            match self.queues.get(&key).map(|queue| queue.gate) {
+                Some(Gate::Shut { why: Why::Retry, .. }) => self.wake(key),
+                Some(Gate::Shut { .. } | Gate::Reading { .. }) => {}
+                Some(Gate::Open) | None => self.read_again(key, record.lane(), record.id - 1),
+            }
+        }
+    }
+
+    /// A heartbeat: pages of due rows start over, and what is held is looked at again.
+    pub(super) fn look_again(&mut self) {
+        for lane in &mut self.lanes {
+            lane.due = DueAt::default();
+        }
+        if self.now >= self.next_held {
+            self.next_held = self.now + self.config.lease / 3;
+            for key in std::mem::take(&mut self.held) {
+                if let Some(queue) = self.queues.get(&key)
+                    && matches!(queue.gate, Gate::Shut { why: Why::Held, .. })
+                {
+                    self.wake(key);
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_loaded(&mut self, row: RowId, key: QueueKey, payload: Loaded) {
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        if !queue.loading || queue.rows.front().map(Record::row) != Some(row) {
+            return;
+        }
+        queue.loading = false;
+        match payload {
+            Loaded::Payload(bytes) => {
+                if let Some(front) = queue.rows.front_mut() {
+                    let before = front.payload.len();
+                    front.payload = bytes.map_or(Payload::Tombstone, Payload::Bytes);
+                    self.bytes = self.bytes - before + front.payload.len();
+                }
+                self.enqueue_ready(key);
+            }
+            Loaded::Gone => {
+                if let Some(gone) = queue.rows.pop_front() {
+                    self.bytes -= gone.payload.len();
+                    self.settle(gone.row());
+                }
+                self.enqueue_ready(key);
+            }
+            Loaded::Failed => {
+                self.shut(key, row.id - 1, Why::Timer);
+                self.timer(RETRY_READ, key);
+            }
+        }
+    }
+
+    pub(super) fn mark(&mut self, row: RowId, known: Known) {
+        self.known.insert(row, known);
+    }
+}

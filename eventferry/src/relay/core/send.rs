@@ -1,0 +1,689 @@
+//! May the next event of an aggregate go now, and on which route? And what the publisher's answers mean.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::queue::{Gate, QueueKey, Why};
+use super::{Cause, Command, Core, DeadLetter, HandOver, Known, Now, Way};
+use crate::event::Message;
+use crate::outbox::{LaneLease, Payload, Record, RowId};
+use crate::publish::partitioner::partition_of;
+use crate::publish::{PublishErrorKind, Scope};
+
+/// How long a topic stays on the plain route after one of its events was refused.
+const PLAIN_FOR: Duration = Duration::from_secs(10);
+pub(super) const AWAY_MIN: Duration = Duration::from_millis(50);
+const AWAY_MAX: Duration = Duration::from_secs(1);
+/// How long without a delivery until queued rows make room for others; doubles up to the next while nothing at all is delivered.
+pub(super) const SHED_MIN: Duration = Duration::from_millis(500);
+const SHED_MAX: Duration = Duration::from_secs(8);
+/// How often the partition counts of topics in use are looked up again.
+const REFRESH: Duration = Duration::from_mins(1);
+/// A route may always hold this many events, however full the window is.
+const ROUTE_MIN: usize = 16;
+
+/// Where an event goes: a partition through the session, or by one call. The number is the topic's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Route {
+    Plain(u32),
+    Pipelined(u32, i32),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RouteState {
+    in_flight: usize,
+    waiting: VecDeque<QueueKey>,
+    progress: Now,
+    away_until: Now,
+}
+
+#[derive(Debug)]
+pub(super) struct TopicState {
+    name: Arc<str>,
+    partitions: Partitions,
+    plain_until: Now,
+    backoff: Duration,
+    /// Queues whose first row is for this topic while it is looked up or away.
+    waiting: Vec<QueueKey>,
+    shut: Vec<QueueKey>,
+    refreshing: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Partitions {
+    Unasked,
+    Asked,
+    Known(u32),
+    Away { until: Now },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SessionState {
+    Closed,
+    Opening,
+    Open,
+    Closing,
+}
+
+/// One event handed over and not yet answered.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) row: RowId,
+    pub(super) key: QueueKey,
+    pub(super) lease: LaneLease,
+    route: Route,
+    /// The session it was handed to.
+    session: u64,
+    attempts: u32,
+    /// A dead letter: what the original was refused with.
+    letter: Option<String>,
+}
+
+impl Core {
+    pub(super) fn enqueue_ready(&mut self, key: QueueKey) {
+        if let Some(queue) = self.queues.get_mut(&key)
+            && !queue.waiting
+        {
+            queue.waiting = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    pub(super) fn pump_ready(&mut self) {
+        self.feed_starved();
+        loop {
+            while let Some(key) = self.ready.pop_front() {
+                if let Some(queue) = self.queues.get_mut(&key) {
+                    queue.waiting = false;
+                    self.pump(key);
+                    self.tidy(key);
+                }
+            }
+            // A queue that was called may have had no use for its place: the next one gets it.
+            let places = self.plain_places().min(self.plain_waiting.len());
+            self.ready.extend(self.plain_waiting.drain(..places));
+            self.feed_starved();
+            if self.ready.is_empty() {
+                break;
+            }
+        }
+        self.shed();
+    }
+
+    fn plain_places(&self) -> usize {
+        let limit = if self.probing { 1 } else { self.config.plain_limit };
+        limit.saturating_sub(self.plain_in_flight)
+    }
+
+    /// Hands over as many rows of a queue as may go, or puts it into the list of what it waits for.
+    fn pump(&mut self, key: QueueKey) {
+        loop {
+            let Some(queue) = self.queues.get_mut(&key) else { return };
+            let lane = &self.lanes[usize::from(queue.lane % crate::outbox::LANES)];
+            let (Some(row), Some(lease)) = (queue.rows.front(), lane.lease) else {
+                return;
+            };
+            if queue.loading || lane.draining.is_some() || self.now >= lane.valid_until {
+                return;
+            }
+            if self.away_until.is_some() {
+                queue.waiting = true;
+                self.away_waiting.push(key);
+                return;
+            }
+            let topic = match self.topic_index.get(row.topic.as_str()) {
+                Some(index) => *index,
+                None => add_topic(&mut self.topics, &mut self.topic_index, &row.topic, self.config.pipelined),
+            };
+            let state = &mut self.topics[topic as usize];
+            let count = match state.partitions {
+                Partitions::Known(count) => count,
+                Partitions::Unasked | Partitions::Asked => {
+                    if state.partitions == Partitions::Unasked {
+                        state.partitions = Partitions::Asked;
+                        self.commands.push(Command::Describe(state.name.clone()));
+                    }
+                    queue.waiting = true;
+                    state.waiting.push(key);
+                    return;
+                }
+                Partitions::Away { .. } => {
+                    let floor = row.id - 1;
+                    state.shut.push(key);
+                    self.shut(key, floor, Why::Topic);
+                    return;
+                }
+            };
+            let route = match partition(row, count) {
+                Some(partition) if self.config.pipelined && row.attempts == 0 && state.plain_until <= self.now => {
+                    Route::Pipelined(topic, partition)
+                }
+                Some(_) | None => Route::Plain(topic),
+            };
+            if key.ordered && queue.in_flight > 0 && (matches!(route, Route::Plain(_)) || queue.route != Some(route)) {
+                return; // the answers of those in flight bring it back
+            }
+            queue.wants = Some(route);
+            if let Payload::Deferred(_) = row.payload {
+                queue.loading = true;
+                let row = row.row();
+                self.commands.push(Command::Load { row, key });
+                return;
+            }
+            if !self.has_place(key, route) {
+                return;
+            }
+            self.hand_over(key, lease, route);
+        }
+    }
+
+    /// Whether a route takes one more now; if not, the queue is put where it will be called from.
+    fn has_place(&mut self, key: QueueKey, route: Route) -> bool {
+        let (free, now, plain_places) = (
+            self.config.window.saturating_sub(self.flights.len()).max(ROUTE_MIN),
+            self.now,
+            self.plain_places(),
+        );
+        let Some(queue) = self.queues.get_mut(&key) else { return false };
+        match route {
+            Route::Pipelined(..) if self.session != SessionState::Open => {
+                queue.waiting = true;
+                self.session_waiting.push(key);
+                if self.session == SessionState::Closed {
+                    self.session = SessionState::Opening;
+                    self.session_number += 1;
+                    self.commands.push(Command::OpenSession(self.session_number));
+                }
+                return false;
+            }
+            Route::Plain(_) if plain_places == 0 => {
+                queue.waiting = true;
+                self.plain_waiting.push_back(key);
+                return false;
+            }
+            Route::Pipelined(..) | Route::Plain(_) => {}
+        }
+        let state = self.routes.entry(route).or_default();
+        if state.in_flight >= free || state.away_until > now {
+            if state.waiting.is_empty() {
+                self.starved.push(route);
+            }
+            queue.waiting = true;
+            state.waiting.push_back(key);
+            return false;
+        }
+        true
+    }
+
+    fn hand_over(&mut self, key: QueueKey, lease: LaneLease, route: Route) {
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        let Some(record) = queue.rows.pop_front() else { return };
+        queue.in_flight += 1;
+        queue.route = Some(route);
+        self.bytes -= record.payload.len();
+        self.mark(record.row(), Known::InFlight);
+        let source = self.source.clone();
+        let (row, attempts) = (record.row(), record.attempts);
+        let way = match route {
+            Route::Pipelined(_, partition) => Way::Pipelined { partition, record, source },
+            Route::Plain(_) => Way::Plain { record, source },
+        };
+        self.lane_mut(lease.lane).open += 1;
+        self.launch(
+            Flight {
+                row,
+                key,
+                lease,
+                route,
+                session: self.session_number,
+                attempts,
+                letter: None,
+            },
+            way,
+        );
+    }
+
+    fn launch(&mut self, flight: Flight, way: Way) {
+        self.tokens += 1;
+        let state = self.routes.entry(flight.route).or_default();
+        if state.in_flight == 0 {
+            state.progress = self.now;
+        }
+        state.in_flight += 1;
+        if let Route::Plain(_) = flight.route {
+            self.plain_in_flight += 1;
+        }
+        self.flights.insert(self.tokens, flight);
+        self.hand_overs.push(HandOver { token: self.tokens, way });
+    }
+
+    /// Takes a flight off its route.
+    fn land(&mut self, token: u64) -> Option<Flight> {
+        let flight = self.flights.remove(&token)?;
+        if let Some(state) = self.routes.get_mut(&flight.route) {
+            state.in_flight -= 1;
+        }
+        if let Route::Plain(_) = flight.route {
+            self.plain_in_flight -= 1;
+        }
+        Some(flight)
+    }
+
+    /// Takes a flight out of its queue: it is no longer in flight, whatever became of it.
+    fn leave_queue(&mut self, flight: &Flight) {
+        if let Some(queue) = self.queues.get_mut(&flight.key) {
+            queue.in_flight -= 1;
+            if queue.in_flight == 0 {
+                queue.route = None;
+            }
+            if !queue.rows.is_empty() && !queue.waiting {
+                queue.waiting = true;
+                self.ready.push_back(flight.key);
+            }
+        }
+    }
+
+    pub(super) fn close_row(&mut self, lane: u8) {
+        let lane = self.lane_mut(lane);
+        lane.open = lane.open.saturating_sub(1);
+    }
+
+    pub(super) fn on_delivered(&mut self, tokens: &[u64]) {
+        if tokens.is_empty() {
+            return;
+        }
+        let now = self.now;
+        self.away_backoff = AWAY_MIN;
+        self.shed_every = SHED_MIN;
+        self.probing = false;
+        for token in tokens {
+            let Some(flight) = self.land(*token) else { continue };
+            if let Some(state) = self.routes.get_mut(&flight.route) {
+                state.progress = now;
+            }
+            let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
+            self.topics[topic as usize].backoff = AWAY_MIN;
+            if let Some(reason) = flight.letter {
+                self.judge_dead(flight.row, flight.key, flight.lease, reason);
+                continue;
+            }
+            self.stats.delivered += 1;
+            self.mark(flight.row, Known::Delivered);
+            self.acks.push((flight.row, flight.lease.lane));
+            self.leave_queue(&flight);
+            if let Some(queue) = self.queues.get_mut(&flight.key) {
+                queue.progress = now;
+            }
+            self.tidy(flight.key);
+        }
+        self.ack_since.get_or_insert(now);
+    }
+
+    /// A plain publish failed: whose fault is it?
+    pub(super) fn on_refused(&mut self, token: u64, kind: PublishErrorKind, error: String, message: Message) {
+        let Some(flight) = self.land(token) else { return };
+        if let Some(reason) = flight.letter {
+            // The dead-letter topic did not take it: the row waits, and is tried again from the start.
+            self.judge_wait(
+                flight.row,
+                flight.key,
+                flight.lease,
+                &message,
+                format!("{reason}; dead-letter topic: {error}"),
+            );
+            return;
+        }
+        self.leave_queue(&flight);
+        if let Route::Plain(topic) = flight.route
+            && matches!(kind, PublishErrorKind::Retriable | PublishErrorKind::Rejected)
+        {
+            let state = &mut self.topics[topic as usize];
+            state.plain_until = self.now + PLAIN_FOR;
+            if self.lane(flight.lease.lane).lease == Some(flight.lease) {
+                return self.on_fault(flight, kind, error, message);
+            }
+        }
+        self.put_back(&flight, Why::Timer);
+        let wait = if kind == PublishErrorKind::Unavailable(Scope::Partition) {
+            AWAY_MAX
+        } else {
+            self.away_backoff
+        };
+        self.timer(wait, flight.key);
+        match kind {
+            PublishErrorKind::Unavailable(Scope::Topic) => {
+                if let Route::Plain(topic) | Route::Pipelined(topic, _) = flight.route {
+                    self.topic_away(topic);
+                }
+            }
+            PublishErrorKind::Unavailable(Scope::Publisher) | PublishErrorKind::Throttled | PublishErrorKind::Fenced => {
+                self.publisher_away()
+            }
+            PublishErrorKind::Unavailable(Scope::Partition) | PublishErrorKind::Retriable | PublishErrorKind::Rejected => {}
+        }
+    }
+
+    /// The event itself was refused on the plain route, under a lease that is still ours.
+    fn on_fault(&mut self, flight: Flight, kind: PublishErrorKind, error: String, message: Message) {
+        if flight.key.ordered {
+            self.shut(flight.key, flight.row.id - 1, Why::Verdict);
+        }
+        self.mark(flight.row, Known::Judging);
+        let policy = self.policy(&message.topic);
+        let attempts = flight.attempts + 1;
+        let dies = kind == PublishErrorKind::Rejected || (policy.max_attempts != 0 && attempts >= policy.max_attempts);
+        let class = if kind == PublishErrorKind::Rejected {
+            "rejected"
+        } else {
+            "retriable"
+        };
+        match self.config.dead_letter.clone() {
+            Some(topic) if dies => {
+                let letter = Box::new(DeadLetter {
+                    topic: topic.clone(),
+                    message,
+                    reason: error.clone(),
+                    class,
+                    attempts,
+                });
+                let index = match self.topic_index.get(topic.as_str()) {
+                    Some(index) => *index,
+                    None => add_topic(&mut self.topics, &mut self.topic_index, &topic, self.config.pipelined),
+                };
+                self.launch(
+                    Flight {
+                        route: Route::Plain(index),
+                        letter: Some(error),
+                        ..flight
+                    },
+                    Way::DeadLetter { letter },
+                );
+            }
+            Some(_) | None if kind == PublishErrorKind::Rejected => self.judge_dead(flight.row, flight.key, flight.lease, error),
+            Some(_) | None => self.judge_refused(flight.row, flight.key, flight.lease, attempts, &policy, error),
+        }
+    }
+
+    /// An event that is not delivered goes back into the table's care: its queue will read it again.
+    fn put_back(&mut self, flight: &Flight, why: Why) {
+        self.known.remove(&flight.row);
+        self.close_row(flight.lease.lane);
+        let lane = flight.lease.lane;
+        if !self.may_send(lane) {
+            self.tidy(flight.key);
+            return;
+        }
+        if flight.key.ordered || self.queues.get(&flight.key).is_none_or(|queue| queue.gate == Gate::Open) {
+            self.read_again(flight.key, lane, flight.row.id - 1);
+            if why != Why::Wake
+                && let Some(queue) = self.queues.get_mut(&flight.key)
+                && let Gate::Shut { why: now, .. } = &mut queue.gate
+            {
+                *now = why;
+            }
+        } else if let Some(queue) = self.queues.get_mut(&flight.key)
+            && let Gate::Shut { floor, .. } | Gate::Reading { floor, .. } = &mut queue.gate
+        {
+            *floor = (*floor).min(flight.row.id - 1);
+            if let Gate::Reading { dropped, .. } = &mut queue.gate {
+                *dropped = true;
+            }
+        }
+    }
+
+    pub(super) fn on_session_opened(&mut self, session: u64) {
+        if session == self.session_number && self.session == SessionState::Opening {
+            self.session = SessionState::Open;
+            self.ready.extend(self.session_waiting.drain(..));
+        }
+    }
+
+    /// Every delivery of the session has been told: what is still in flight on it goes on at each aggregate's first unsettled row.
+    pub(super) fn on_session_over(&mut self, session: u64, cause: Option<&Cause>) {
+        if session != self.session_number {
+            return;
+        }
+        if self.session != SessionState::Opening {
+            self.stats.sessions_rebuilt += 1;
+        }
+        self.session = SessionState::Closed;
+        if let Some(cause) = cause {
+            let topic = cause
+                .token
+                .and_then(|token| self.flights.get(&token))
+                .map(|flight| match flight.route {
+                    Route::Plain(topic) | Route::Pipelined(topic, _) => topic,
+                });
+            match (cause.kind, topic) {
+                (PublishErrorKind::Retriable | PublishErrorKind::Rejected, Some(topic)) => {
+                    self.topics[topic as usize].plain_until = self.now + PLAIN_FOR;
+                }
+                (PublishErrorKind::Unavailable(Scope::Topic), Some(topic)) => self.topic_away(topic),
+                (_, _) => self.publisher_away(),
+            }
+        }
+        let mut lost: Vec<u64> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.session == session && matches!(flight.route, Route::Pipelined(..)))
+            .map(|(token, _)| *token)
+            .collect();
+        lost.sort_unstable();
+        for token in lost {
+            if let Some(flight) = self.land(token) {
+                self.leave_queue(&flight);
+                self.put_back(&flight, Why::Wake);
+            }
+        }
+        self.ready.extend(self.session_waiting.drain(..));
+    }
+
+    pub(super) fn on_described(&mut self, name: &str, partitions: Result<u32, PublishErrorKind>) {
+        let Some(index) = self.topic_index.get(name).copied() else { return };
+        let state = &mut self.topics[index as usize];
+        let before = state.partitions;
+        let refreshing = std::mem::take(&mut state.refreshing);
+        match partitions {
+            Ok(count) => {
+                state.partitions = Partitions::Known(count.max(1));
+                state.backoff = AWAY_MIN;
+                let back: Vec<QueueKey> = state.waiting.drain(..).collect();
+                let shut: Vec<QueueKey> = state.shut.drain(..).collect();
+                self.ready.extend(back);
+                for key in shut {
+                    if self
+                        .queues
+                        .get(&key)
+                        .is_some_and(|q| matches!(q.gate, Gate::Shut { why: Why::Topic, .. }))
+                    {
+                        self.wake(key);
+                    }
+                }
+                if matches!(before, Partitions::Known(known) if known != count) && self.session == SessionState::Open {
+                    // Keys move to other partitions: nothing may be in flight by the old count.
+                    self.session = SessionState::Closing;
+                    self.commands.push(Command::CloseSession(self.session_number));
+                }
+            }
+            Err(PublishErrorKind::Unavailable(Scope::Topic)) => self.topic_away(index),
+            // A refresh that fails says nothing about the topic.
+            Err(_) if refreshing => {}
+            Err(_) => {
+                state.partitions = Partitions::Unasked;
+                let back: Vec<QueueKey> = state.waiting.drain(..).collect();
+                self.ready.extend(back);
+                self.publisher_away();
+            }
+        }
+    }
+
+    fn topic_away(&mut self, topic: u32) {
+        let now = self.now;
+        let state = &mut self.topics[topic as usize];
+        if let Partitions::Away { .. } = state.partitions {
+            return;
+        }
+        state.partitions = Partitions::Away {
+            until: now + state.backoff,
+        };
+        state.backoff = (state.backoff * 2).min(AWAY_MAX);
+        let back: Vec<QueueKey> = state.waiting.drain(..).collect();
+        self.ready.extend(back);
+    }
+
+    fn publisher_away(&mut self) {
+        if self.away_until.is_none() {
+            self.away_until = Some(self.now + self.away_backoff);
+            self.away_backoff = (self.away_backoff * 2).min(AWAY_MAX);
+            self.probing = true;
+        }
+    }
+
+    pub(super) fn tend_outages(&mut self) {
+        let now = self.now;
+        if self.away_until.is_some_and(|until| now >= until) {
+            self.away_until = None;
+            self.ready.extend(self.away_waiting.drain(..));
+        }
+        while let Some(Reverse((at, key))) = self.timers.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.timers.pop();
+            if self
+                .queues
+                .get(&key)
+                .is_some_and(|q| matches!(q.gate, Gate::Shut { why: Why::Timer, .. }))
+            {
+                self.wake(key);
+            }
+        }
+        let refresh = self.config.pipelined && now >= self.next_refresh;
+        if refresh {
+            self.next_refresh = now + REFRESH;
+        }
+        for state in &mut self.topics {
+            match state.partitions {
+                Partitions::Away { until } if now >= until => {
+                    if self.config.pipelined {
+                        state.partitions = Partitions::Asked;
+                        self.commands.push(Command::Describe(state.name.clone()));
+                    } else {
+                        state.partitions = Partitions::Known(0);
+                        for key in state.shut.drain(..) {
+                            if let Some(queue) = self.queues.get_mut(&key)
+                                && let Gate::Shut { why: why @ Why::Topic, .. } = &mut queue.gate
+                            {
+                                *why = Why::Wake;
+                                self.wake.push_back(key);
+                            }
+                        }
+                    }
+                }
+                Partitions::Known(_) if refresh && !state.refreshing => {
+                    state.refreshing = true;
+                    self.commands.push(Command::Describe(state.name.clone()));
+                }
+                Partitions::Unasked | Partitions::Asked | Partitions::Known(_) | Partitions::Away { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn outage_turn(&self) -> Now {
+        let topics = self.topics.iter().filter_map(|state| match state.partitions {
+            Partitions::Away { until } => Some(until),
+            Partitions::Unasked | Partitions::Asked | Partitions::Known(_) => None,
+        });
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let shed = (self.room() < self.config.window / 4).then_some(self.next_shed);
+        let routes = self
+            .starved
+            .iter()
+            .filter_map(|route| self.routes.get(route))
+            .map(|state| state.away_until)
+            .filter(|at| *at > self.now);
+        topics
+            .chain(self.away_until)
+            .chain(timer)
+            .chain(shed)
+            .chain(routes)
+            .min()
+            .unwrap_or(Now::MAX)
+    }
+
+    pub(super) fn timer(&mut self, after: Duration, key: QueueKey) {
+        self.timers.push(Reverse((self.now + after, key)));
+    }
+
+    /// Calls queues that waited for a place on their route, as many as there are places now.
+    fn feed_starved(&mut self) {
+        let free = self.config.window.saturating_sub(self.flights.len()).max(ROUTE_MIN);
+        let now = self.now;
+        let (routes, ready) = (&mut self.routes, &mut self.ready);
+        self.starved.retain(|route| {
+            let Some(state) = routes.get_mut(route) else { return false };
+            if state.away_until > now {
+                return true;
+            }
+            let places = free.saturating_sub(state.in_flight).min(state.waiting.len());
+            ready.extend(state.waiting.drain(..places));
+            !state.waiting.is_empty()
+        });
+    }
+
+    /// When the window is nearly full of rows that do not move, drops those that are only queued, so that others can be read.
+    fn shed(&mut self) {
+        if self.now < self.next_shed || self.room() >= self.config.window / 4 {
+            return;
+        }
+        self.next_shed = self.now + self.shed_every;
+        let still = |progress: Now| self.now >= progress + self.shed_every;
+        let stuck: Vec<(QueueKey, i64)> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| still(queue.progress))
+            .filter(|(_, queue)| match queue.wants {
+                // One plain call of its own is all that it waits for.
+                Some(Route::Plain(_)) if queue.in_flight > 0 => true,
+                Some(route) => self.routes.get(&route).is_none_or(|state| still(state.progress)),
+                None => true,
+            })
+            .filter_map(|(key, queue)| queue.rows.front().map(|row| (*key, row.id - 1)))
+            .collect();
+        if !stuck.is_empty() {
+            self.shed_every = (self.shed_every * 2).min(SHED_MAX);
+        }
+        let again = self.shed_every;
+        for (key, floor) in stuck {
+            self.shut(key, floor, Why::Timer);
+            self.timer(again, key);
+        }
+    }
+}
+
+/// The partition of an event, if it can be told: the one it names, or its key's.
+fn partition(row: &Record, count: u32) -> Option<i32> {
+    match (row.partition, &row.key) {
+        (Some(named), _) => (named >= 0 && named.unsigned_abs() < count).then_some(named),
+        (None, Some(key)) if count > 0 => Some(partition_of(key.as_bytes(), count)),
+        (None, _) => None,
+    }
+}
+
+fn add_topic(topics: &mut Vec<TopicState>, index: &mut HashMap<Arc<str>, u32>, name: &str, pipelined: bool) -> u32 {
+    let number = u32::try_from(topics.len()).unwrap_or(u32::MAX);
+    let name: Arc<str> = Arc::from(name);
+    topics.push(TopicState {
+        name: name.clone(),
+        partitions: if pipelined { Partitions::Unasked } else { Partitions::Known(0) },
+        plain_until: Now::ZERO,
+        backoff: AWAY_MIN,
+        waiting: Vec::new(),
+        shut: Vec::new(),
+        refreshing: false,
+    });
+    index.insert(name, number);
+    number
+}

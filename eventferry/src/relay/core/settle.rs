@@ -1,0 +1,152 @@
+//! Acks and verdicts on their way into the table.
+
+use std::time::Duration;
+
+use super::queue::{Gate, QueueKey, Why};
+use super::{Command, Core, Now, Policy};
+use crate::event::Message;
+use crate::outbox::{LaneLease, RowId, lane_of};
+use crate::store::{Fault, Verdict, VerdictOutcome};
+
+const RETRY_WRITE: Duration = Duration::from_millis(250);
+/// Verdicts of one statement, at most.
+const VERDICTS_MAX: usize = 1000;
+/// What is stored of an error's text, at most.
+const ERROR_MAX: usize = 2000;
+
+impl Core {
+    pub(super) fn tend_settling(&mut self) {
+        let now = self.now;
+        if !self.ack_out && !self.acks.is_empty() && now >= self.next_ack {
+            let due = self.ack_since.is_none_or(|since| now >= since + self.config.ack_delay);
+            if due || self.acks.len() >= self.config.ack_batch || self.stopping.is_some() {
+                let rest = self.acks.split_off(self.acks.len().min(self.config.ack_batch.max(1) * 4));
+                self.acking = std::mem::replace(&mut self.acks, rest);
+                self.ack_since = (!self.acks.is_empty()).then_some(now);
+                self.ack_out = true;
+                self.commands.push(Command::Ack(self.acking.iter().map(|(row, _)| *row).collect()));
+            }
+        }
+        if !self.judge_out && !self.verdicts.is_empty() && now >= self.next_judge {
+            let rest = self.verdicts.split_off(self.verdicts.len().min(VERDICTS_MAX));
+            let batch = std::mem::replace(&mut self.verdicts, rest);
+            self.judge_out = true;
+            self.commands.push(Command::Judge(batch));
+        }
+    }
+
+    pub(super) fn settling_turn(&self) -> Now {
+        let ack = (!self.ack_out && !self.acks.is_empty()).then(|| {
+            self.ack_since
+                .map_or(Now::ZERO, |since| since + self.config.ack_delay)
+                .max(self.next_ack)
+        });
+        let judge = (!self.judge_out && !self.verdicts.is_empty()).then_some(self.next_judge);
+        ack.into_iter().chain(judge).min().unwrap_or(Now::MAX)
+    }
+
+    pub(super) fn on_acked(&mut self, ok: bool) {
+        self.ack_out = false;
+        let rows = std::mem::take(&mut self.acking);
+        if !ok {
+            self.next_ack = self.now + RETRY_WRITE;
+            self.ack_since.get_or_insert(self.now);
+            self.acks.splice(0..0, rows);
+            return;
+        }
+        self.stats.acked += rows.len() as u64;
+        for (row, lane) in rows {
+            self.close_row(lane);
+            self.settle(row);
+        }
+    }
+
+    pub(super) fn judge_refused(&mut self, row: RowId, key: QueueKey, lease: LaneLease, attempts: u32, policy: &Policy, error: String) {
+        let delay = policy.retry.delay(attempts, self.rng.f64());
+        let fault = Fault::Refused {
+            delay,
+            max_attempts: policy.max_attempts,
+        };
+        self.judge(row, key, lease, fault, policy, error);
+    }
+
+    pub(super) fn judge_dead(&mut self, row: RowId, key: QueueKey, lease: LaneLease, error: String) {
+        let policy = self.config.policy;
+        self.judge(row, key, lease, Fault::Rejected, &policy, error);
+    }
+
+    /// The dead-letter topic is away: the row waits however many attempts it had.
+    pub(super) fn judge_wait(&mut self, row: RowId, key: QueueKey, lease: LaneLease, message: &Message, error: String) {
+        let policy = self.policy(&message.topic);
+        let delay = policy.retry.delay(policy.max_attempts.max(1), self.rng.f64());
+        self.judge(row, key, lease, Fault::Refused { delay, max_attempts: 0 }, &policy, error);
+    }
+
+    fn judge(&mut self, row: RowId, key: QueueKey, lease: LaneLease, fault: Fault, policy: &Policy, error: String) {
+        self.judging.insert(row, key);
+        let mut error = error;
+        if error.len() > ERROR_MAX {
+            error.truncate(error.floor_char_boundary(ERROR_MAX));
+        }
+        self.verdicts.push(Verdict::new(row, lease, fault, policy.on_dead, error));
+    }
+
+    pub(super) fn on_judged(&mut self, verdicts: Vec<Verdict>, outcomes: Option<Vec<VerdictOutcome>>) {
+        self.judge_out = false;
+        let Some(outcomes) = outcomes else {
+            self.next_judge = self.now + RETRY_WRITE;
+            self.verdicts.splice(0..0, verdicts);
+            return;
+        };
+        for (verdict, outcome) in verdicts.into_iter().zip(outcomes) {
+            let Some(key) = self.judging.remove(&verdict.row) else { continue };
+            self.close_row(verdict.lease.lane);
+            self.settle(verdict.row);
+            let why = match outcome {
+                VerdictOutcome::Waits { .. } => {
+                    self.stats.failed += 1;
+                    self.waiting_rows = true;
+                    Why::Retry
+                }
+                VerdictOutcome::Holds => {
+                    self.stats.dead += 1;
+                    Why::Held
+                }
+                VerdictOutcome::Dead => {
+                    self.stats.dead += 1;
+                    Why::Wake
+                }
+                VerdictOutcome::Settled => Why::Wake,
+                VerdictOutcome::LaneLost => {
+                    self.stats.fenced += 1;
+                    let lease = verdict.lease;
+                    self.lose(|lane| lane.lease == Some(lease));
+                    Why::Wake
+                }
+            };
+            self.after_verdict(key, why);
+        }
+    }
+
+    fn after_verdict(&mut self, key: QueueKey, after: Why) {
+        let held = self.lane(lane_of(key.order_key)).lease.is_some();
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        let Gate::Shut {
+            why: why @ Why::Verdict, ..
+        } = &mut queue.gate
+        else {
+            return;
+        };
+        if !held {
+            queue.gate = Gate::Open;
+            self.tidy(key);
+            return;
+        }
+        *why = after;
+        match after {
+            Why::Wake => self.wake.push_back(key),
+            Why::Held => self.held.push(key),
+            Why::Verdict | Why::Retry | Why::Topic | Why::Timer | Why::Page => {}
+        }
+    }
+}
