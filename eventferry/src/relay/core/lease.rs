@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::read::{APPETITE_MIN, FULL_PASS};
-use super::{Command, Core, DueAt, Lane, Now};
+use super::{Command, Core, DueAt, Lane, LeaseCommand, Now};
 use crate::outbox::{LANES, LaneLease, fair_share};
 use crate::store::Renewed;
 
@@ -32,7 +32,7 @@ impl Core {
                 || now >= deadline)
         {
             self.closed = true;
-            self.commands.push(Command::Close);
+            self.commands.push(Command::Lease(LeaseCommand::Close));
             return;
         }
         if self.lease_call_out {
@@ -43,19 +43,20 @@ impl Core {
             self.next_beat = now + BEAT.min(self.config.lease / 3);
             self.lease_call_out = true;
             let held = self.lanes.iter().filter_map(|lane| lane.lease).collect();
-            self.commands.push(Command::Renew(held));
+            self.commands.push(Command::Lease(LeaseCommand::Renew(held)));
         } else if self.stopping.is_none() && now >= self.next_take {
             self.next_take = now + TAKE_AGAIN;
             let missing = usize::from(fair_share(self.live_relays)).saturating_sub(self.lanes.iter().filter(|l| l.lease.is_some()).count());
             if missing > 0 {
                 self.lease_call_out = true;
-                self.commands.push(Command::Take(u8::try_from(missing).unwrap_or(LANES)));
+                self.commands
+                    .push(Command::Lease(LeaseCommand::Take(u8::try_from(missing).unwrap_or(LANES))));
             }
         } else if now >= self.next_beat {
             // Counting relays more often than renewing lets lanes follow a relay that comes or goes without waiting for a lease.
             self.next_beat = now + BEAT.min(self.config.lease / 3);
             self.lease_call_out = true;
-            self.commands.push(Command::Renew(Vec::new()));
+            self.commands.push(Command::Lease(LeaseCommand::Renew(Vec::new())));
         }
     }
 
@@ -176,7 +177,7 @@ impl Core {
         let back: Vec<LaneLease> = self.lanes.iter().filter(|lane| over(lane)).filter_map(|lane| lane.lease).collect();
         if !back.is_empty() {
             self.lose(|lane| lane.lease.is_some_and(|lease| back.contains(&lease)));
-            self.commands.push(Command::Release(back));
+            self.commands.push(Command::Lease(LeaseCommand::Release(back)));
         }
     }
 

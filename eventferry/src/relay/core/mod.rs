@@ -5,6 +5,7 @@
 //! its queue, or its queue has dropped it and remembers a floor below it.
 
 mod lease;
+mod outage;
 mod queue;
 mod read;
 mod send;
@@ -17,9 +18,10 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use outage::TopicState;
 use queue::Queue;
 pub(crate) use queue::QueueKey;
-use send::{Flight, Route, RouteState, SessionState, TopicState};
+use send::{Flight, Route, RouteState, SessionState};
 
 use crate::event::Message;
 use crate::outbox::{LANES, LaneLease, OnDead, Record, RetryPolicy, RowId};
@@ -123,39 +125,63 @@ pub(crate) struct Cause {
     pub(crate) kind: PublishErrorKind,
 }
 
-/// Something to do. Every command but `Publish`, `Release` and `Close` is answered by exactly one fact.
+/// Something to do, by the stage that does it.
 #[derive(Debug)]
 pub(crate) enum Command {
+    Lease(LeaseCommand),
+    Read(ReadCommand),
+    Write(WriteCommand),
+    Publish(PublishCommand),
+}
+
+/// `Renew` and `Take` are answered by one fact each.
+#[derive(Debug)]
+pub(crate) enum LeaseCommand {
     Renew(Vec<LaneLease>),
     Take(u8),
     Release(Vec<LaneLease>),
-    Read {
+    /// Everything is handed back: forget this relay.
+    Close,
+}
+
+/// Each is answered by one fact.
+#[derive(Debug)]
+pub(crate) enum ReadCommand {
+    Lanes {
         number: u64,
         snapshot: Option<Snapshot>,
         lanes: Vec<LaneRead>,
     },
-    ReadAggregates {
+    Aggregates {
         number: u64,
         wanted: Vec<AggregateRead>,
         limit: u32,
     },
-    ReadDue {
+    Due {
         number: u64,
         lanes: Vec<(u8, DueCursor)>,
         limit: u32,
     },
-    Load {
+    Payload {
         row: RowId,
         key: QueueKey,
     },
+}
+
+/// Each is answered by one fact.
+#[derive(Debug)]
+pub(crate) enum WriteCommand {
+    Ack(Vec<RowId>),
+    Judge(Vec<Verdict>),
+}
+
+/// A hand-over is answered by a delivery, a refusal, or the end of its session; the others by one fact each.
+#[derive(Debug)]
+pub(crate) enum PublishCommand {
     Describe(Arc<str>),
     OpenSession(u64),
     CloseSession(u64),
-    Publish(Vec<HandOver>),
-    Ack(Vec<RowId>),
-    Judge(Vec<Verdict>),
-    /// Everything is handed back: forget this relay and end.
-    Close,
+    HandOver(Vec<HandOver>),
 }
 
 /// One event on its way to the publisher.
@@ -253,6 +279,7 @@ enum Known {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether one call is under way")]
 pub(crate) struct Core {
     config: CoreConfig,
     now: Now,
@@ -361,7 +388,7 @@ impl Core {
             next_held: Now::ZERO,
             timers: BinaryHeap::new(),
             next_shed: Now::ZERO,
-            shed_every: send::SHED_MIN,
+            shed_every: outage::SHED_MIN,
             tokens: 0,
             flights: HashMap::new(),
             hand_overs: Vec::new(),
@@ -375,7 +402,7 @@ impl Core {
             session_number: 0,
             session_waiting: Vec::new(),
             away_until: None,
-            away_backoff: send::AWAY_MIN,
+            away_backoff: outage::AWAY_MIN,
             away_waiting: Vec::new(),
             probing: false,
             next_refresh: Now::ZERO,
@@ -406,7 +433,8 @@ impl Core {
         self.tend_reading();
         self.tend_settling();
         if !self.hand_overs.is_empty() {
-            self.commands.push(Command::Publish(std::mem::take(&mut self.hand_overs)));
+            self.commands
+                .push(Command::Publish(PublishCommand::HandOver(std::mem::take(&mut self.hand_overs))));
         }
         self.forget_settled();
         std::mem::take(&mut self.commands)

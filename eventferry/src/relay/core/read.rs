@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::queue::{Gate, QueueKey, Why};
-use super::{Command, Core, DueAt, Known, Loaded, Now};
+use super::{Command, Core, DueAt, Known, Loaded, Now, ReadCommand};
 use crate::outbox::{LaneLease, Payload, Record, RowId};
 use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch};
 
@@ -12,6 +12,7 @@ use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch};
 pub(super) const APPETITE_MIN: u32 = 32;
 /// Rows of one main read, at most.
 const READ_MAX: usize = 4096;
+const APPETITE_MAX: u32 = 4096;
 /// Aggregates of one read, at most, and rows of each.
 const AGGREGATES_MAX: usize = 256;
 const PAGE: usize = 1024;
@@ -135,11 +136,11 @@ impl Core {
         }
         let number = self.begin_read();
         self.main_read = Some(MainRead { number, lanes: asked });
-        self.commands.push(Command::Read {
+        self.commands.push(Command::Read(ReadCommand::Lanes {
             number,
             snapshot: self.snapshot.clone(),
             lanes,
-        });
+        }));
     }
 
     pub(super) fn on_read(&mut self, number: u64, batch: Option<ReadBatch>) {
@@ -200,7 +201,7 @@ impl Core {
                 let count = counts[usize::from(lease.lane)];
                 let lane = self.lane_mut(lease.lane);
                 lane.appetite = if *limit > 0 && count >= *limit {
-                    (lane.appetite * 2).min(READ_MAX as u32)
+                    (lane.appetite * 2).min(APPETITE_MAX)
                 } else {
                     lane.appetite.max(APPETITE_MIN * 2) / 2
                 };
@@ -272,7 +273,7 @@ impl Core {
         }
         self.aggregate_read = Some(AggregatesRead { number, keys, limit });
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        self.commands.push(Command::ReadAggregates { number, wanted, limit });
+        self.commands.push(Command::Read(ReadCommand::Aggregates { number, wanted, limit }));
     }
 
     pub(super) fn on_aggregates(&mut self, number: u64, rows: Option<Vec<Record>>) {
@@ -346,11 +347,11 @@ impl Core {
         }
         let number = self.begin_read();
         self.due_read = Some(number);
-        self.commands.push(Command::ReadDue {
+        self.commands.push(Command::Read(ReadCommand::Due {
             number,
             lanes,
             limit: DUE_PAGE,
-        });
+        }));
     }
 
     pub(super) fn on_due(&mut self, number: u64, rows: Option<Vec<DueRow>>) {

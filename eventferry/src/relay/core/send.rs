@@ -1,12 +1,11 @@
 //! May the next event of an aggregate go now, and on which route? And what the publisher's answers mean.
 
-use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::outage::{AWAY_MAX, AWAY_MIN, Partitions, SHED_MIN, add_topic};
 use super::queue::{Gate, QueueKey, Why};
-use super::{Cause, Command, Core, DeadLetter, HandOver, Known, Now, Way};
+use super::{Cause, Command, Core, DeadLetter, HandOver, Known, Now, Policy, PublishCommand, ReadCommand, Way};
 use crate::event::Message;
 use crate::outbox::{LaneLease, Payload, Record, RowId};
 use crate::publish::partitioner::partition_of;
@@ -14,13 +13,6 @@ use crate::publish::{PublishErrorKind, Scope};
 
 /// How long a topic stays on the plain route after one of its events was refused.
 const PLAIN_FOR: Duration = Duration::from_secs(10);
-pub(super) const AWAY_MIN: Duration = Duration::from_millis(50);
-const AWAY_MAX: Duration = Duration::from_secs(1);
-/// How long without a delivery until queued rows make room for others; doubles up to the next while nothing at all is delivered.
-pub(super) const SHED_MIN: Duration = Duration::from_millis(500);
-const SHED_MAX: Duration = Duration::from_secs(8);
-/// How often the partition counts of topics in use are looked up again.
-const REFRESH: Duration = Duration::from_mins(1);
 /// A route may always hold this many events, however full the window is.
 const ROUTE_MIN: usize = 16;
 
@@ -35,28 +27,7 @@ pub(super) enum Route {
 pub(super) struct RouteState {
     in_flight: usize,
     waiting: VecDeque<QueueKey>,
-    progress: Now,
-    away_until: Now,
-}
-
-#[derive(Debug)]
-pub(super) struct TopicState {
-    name: Arc<str>,
-    partitions: Partitions,
-    plain_until: Now,
-    backoff: Duration,
-    /// Queues whose first row is for this topic while it is looked up or away.
-    waiting: Vec<QueueKey>,
-    shut: Vec<QueueKey>,
-    refreshing: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Partitions {
-    Unasked,
-    Asked,
-    Known(u32),
-    Away { until: Now },
+    pub(super) progress: Now,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +48,14 @@ pub(super) struct Flight {
     /// The session it was handed to.
     session: u64,
     attempts: u32,
-    /// A dead letter: what the original was refused with.
-    letter: Option<String>,
+    /// A dead letter, and what its original was refused with.
+    letter: Option<Letter>,
+}
+
+#[derive(Debug)]
+struct Letter {
+    reason: String,
+    policy: Policy,
 }
 
 impl Core {
@@ -133,17 +110,14 @@ impl Core {
                 self.away_waiting.push(key);
                 return;
             }
-            let topic = match self.topic_index.get(row.topic.as_str()) {
-                Some(index) => *index,
-                None => add_topic(&mut self.topics, &mut self.topic_index, &row.topic, self.config.pipelined),
-            };
+            let topic = add_topic(&mut self.topics, &mut self.topic_index, &row.topic, self.config.pipelined);
             let state = &mut self.topics[topic as usize];
             let count = match state.partitions {
                 Partitions::Known(count) => count,
                 Partitions::Unasked | Partitions::Asked => {
                     if state.partitions == Partitions::Unasked {
                         state.partitions = Partitions::Asked;
-                        self.commands.push(Command::Describe(state.name.clone()));
+                        self.commands.push(Command::Publish(PublishCommand::Describe(state.name.clone())));
                     }
                     queue.waiting = true;
                     state.waiting.push(key);
@@ -169,7 +143,7 @@ impl Core {
             if let Payload::Deferred(_) = row.payload {
                 queue.loading = true;
                 let row = row.row();
-                self.commands.push(Command::Load { row, key });
+                self.commands.push(Command::Read(ReadCommand::Payload { row, key }));
                 return;
             }
             if !self.has_place(key, route) {
@@ -181,9 +155,8 @@ impl Core {
 
     /// Whether a route takes one more now; if not, the queue is put where it will be called from.
     fn has_place(&mut self, key: QueueKey, route: Route) -> bool {
-        let (free, now, plain_places) = (
+        let (free, plain_places) = (
             self.config.window.saturating_sub(self.flights.len()).max(ROUTE_MIN),
-            self.now,
             self.plain_places(),
         );
         let Some(queue) = self.queues.get_mut(&key) else { return false };
@@ -194,7 +167,8 @@ impl Core {
                 if self.session == SessionState::Closed {
                     self.session = SessionState::Opening;
                     self.session_number += 1;
-                    self.commands.push(Command::OpenSession(self.session_number));
+                    self.commands
+                        .push(Command::Publish(PublishCommand::OpenSession(self.session_number)));
                 }
                 return false;
             }
@@ -206,7 +180,7 @@ impl Core {
             Route::Pipelined(..) | Route::Plain(_) => {}
         }
         let state = self.routes.entry(route).or_default();
-        if state.in_flight >= free || state.away_until > now {
+        if state.in_flight >= free {
             if state.waiting.is_empty() {
                 self.starved.push(route);
             }
@@ -259,6 +233,18 @@ impl Core {
         self.hand_overs.push(HandOver { token: self.tokens, way });
     }
 
+    /// Calls queues that waited for a place on their route, as many as there are places now.
+    fn feed_starved(&mut self) {
+        let free = self.config.window.saturating_sub(self.flights.len()).max(ROUTE_MIN);
+        let (routes, ready) = (&mut self.routes, &mut self.ready);
+        self.starved.retain(|route| {
+            let Some(state) = routes.get_mut(route) else { return false };
+            let places = free.saturating_sub(state.in_flight).min(state.waiting.len());
+            ready.extend(state.waiting.drain(..places));
+            !state.waiting.is_empty()
+        });
+    }
+
     /// Takes a flight off its route.
     fn land(&mut self, token: u64) -> Option<Flight> {
         let flight = self.flights.remove(&token)?;
@@ -305,8 +291,8 @@ impl Core {
             }
             let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
             self.topics[topic as usize].backoff = AWAY_MIN;
-            if let Some(reason) = flight.letter {
-                self.judge_dead(flight.row, flight.key, flight.lease, reason);
+            if let Some(letter) = flight.letter {
+                self.judge_dead(flight.row, flight.key, flight.lease, &letter.policy, letter.reason);
                 continue;
             }
             self.stats.delivered += 1;
@@ -324,15 +310,10 @@ impl Core {
     /// A plain publish failed: whose fault is it?
     pub(super) fn on_refused(&mut self, token: u64, kind: PublishErrorKind, error: String, message: Message) {
         let Some(flight) = self.land(token) else { return };
-        if let Some(reason) = flight.letter {
+        if let Some(letter) = flight.letter {
             // The dead-letter topic did not take it: the row waits, and is tried again from the start.
-            self.judge_wait(
-                flight.row,
-                flight.key,
-                flight.lease,
-                &message,
-                format!("{reason}; dead-letter topic: {error}"),
-            );
+            let error = format!("{}; dead-letter topic: {error}", letter.reason);
+            self.judge_wait(flight.row, flight.key, flight.lease, &letter.policy, error);
             return;
         }
         self.leave_queue(&flight);
@@ -342,7 +323,7 @@ impl Core {
             let state = &mut self.topics[topic as usize];
             state.plain_until = self.now + PLAIN_FOR;
             if self.lane(flight.lease.lane).lease == Some(flight.lease) {
-                return self.on_fault(flight, kind, error, message);
+                return self.on_fault(&flight, kind, error, message);
             }
         }
         self.put_back(&flight, Why::Timer);
@@ -354,19 +335,18 @@ impl Core {
         self.timer(wait, flight.key);
         match kind {
             PublishErrorKind::Unavailable(Scope::Topic) => {
-                if let Route::Plain(topic) | Route::Pipelined(topic, _) = flight.route {
-                    self.topic_away(topic);
-                }
+                let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
+                self.topic_away(topic);
             }
             PublishErrorKind::Unavailable(Scope::Publisher) | PublishErrorKind::Throttled | PublishErrorKind::Fenced => {
-                self.publisher_away()
+                self.publisher_away();
             }
             PublishErrorKind::Unavailable(Scope::Partition) | PublishErrorKind::Retriable | PublishErrorKind::Rejected => {}
         }
     }
 
     /// The event itself was refused on the plain route, under a lease that is still ours.
-    fn on_fault(&mut self, flight: Flight, kind: PublishErrorKind, error: String, message: Message) {
+    fn on_fault(&mut self, flight: &Flight, kind: PublishErrorKind, error: String, message: Message) {
         if flight.key.ordered {
             self.shut(flight.key, flight.row.id - 1, Why::Verdict);
         }
@@ -379,30 +359,35 @@ impl Core {
         } else {
             "retriable"
         };
+        let (row, key, lease) = (flight.row, flight.key, flight.lease);
         match self.config.dead_letter.clone() {
             Some(topic) if dies => {
-                let letter = Box::new(DeadLetter {
-                    topic: topic.clone(),
-                    message,
-                    reason: error.clone(),
-                    class,
-                    attempts,
-                });
-                let index = match self.topic_index.get(topic.as_str()) {
-                    Some(index) => *index,
-                    None => add_topic(&mut self.topics, &mut self.topic_index, &topic, self.config.pipelined),
+                let route = Route::Plain(add_topic(&mut self.topics, &mut self.topic_index, &topic, self.config.pipelined));
+                let way = Way::DeadLetter {
+                    letter: Box::new(DeadLetter {
+                        topic,
+                        message,
+                        reason: error.clone(),
+                        class,
+                        attempts,
+                    }),
                 };
+                let letter = Some(Letter { reason: error, policy });
                 self.launch(
                     Flight {
-                        route: Route::Plain(index),
-                        letter: Some(error),
-                        ..flight
+                        row,
+                        key,
+                        lease,
+                        route,
+                        session: flight.session,
+                        attempts,
+                        letter,
                     },
-                    Way::DeadLetter { letter },
+                    way,
                 );
             }
-            Some(_) | None if kind == PublishErrorKind::Rejected => self.judge_dead(flight.row, flight.key, flight.lease, error),
-            Some(_) | None => self.judge_refused(flight.row, flight.key, flight.lease, attempts, &policy, error),
+            Some(_) | None if kind == PublishErrorKind::Rejected => self.judge_dead(row, key, lease, &policy, error),
+            Some(_) | None => self.judge_refused(row, key, lease, attempts, &policy, error),
         }
     }
 
@@ -479,188 +464,6 @@ impl Core {
         }
         self.ready.extend(self.session_waiting.drain(..));
     }
-
-    pub(super) fn on_described(&mut self, name: &str, partitions: Result<u32, PublishErrorKind>) {
-        let Some(index) = self.topic_index.get(name).copied() else { return };
-        let state = &mut self.topics[index as usize];
-        let before = state.partitions;
-        let refreshing = std::mem::take(&mut state.refreshing);
-        match partitions {
-            Ok(count) => {
-                state.partitions = Partitions::Known(count.max(1));
-                state.backoff = AWAY_MIN;
-                let back: Vec<QueueKey> = state.waiting.drain(..).collect();
-                let shut: Vec<QueueKey> = state.shut.drain(..).collect();
-                self.ready.extend(back);
-                for key in shut {
-                    if self
-                        .queues
-                        .get(&key)
-                        .is_some_and(|q| matches!(q.gate, Gate::Shut { why: Why::Topic, .. }))
-                    {
-                        self.wake(key);
-                    }
-                }
-                if matches!(before, Partitions::Known(known) if known != count) && self.session == SessionState::Open {
-                    // Keys move to other partitions: nothing may be in flight by the old count.
-                    self.session = SessionState::Closing;
-                    self.commands.push(Command::CloseSession(self.session_number));
-                }
-            }
-            Err(PublishErrorKind::Unavailable(Scope::Topic)) => self.topic_away(index),
-            // A refresh that fails says nothing about the topic.
-            Err(_) if refreshing => {}
-            Err(_) => {
-                state.partitions = Partitions::Unasked;
-                let back: Vec<QueueKey> = state.waiting.drain(..).collect();
-                self.ready.extend(back);
-                self.publisher_away();
-            }
-        }
-    }
-
-    fn topic_away(&mut self, topic: u32) {
-        let now = self.now;
-        let state = &mut self.topics[topic as usize];
-        if let Partitions::Away { .. } = state.partitions {
-            return;
-        }
-        state.partitions = Partitions::Away {
-            until: now + state.backoff,
-        };
-        state.backoff = (state.backoff * 2).min(AWAY_MAX);
-        let back: Vec<QueueKey> = state.waiting.drain(..).collect();
-        self.ready.extend(back);
-    }
-
-    fn publisher_away(&mut self) {
-        if self.away_until.is_none() {
-            self.away_until = Some(self.now + self.away_backoff);
-            self.away_backoff = (self.away_backoff * 2).min(AWAY_MAX);
-            self.probing = true;
-        }
-    }
-
-    pub(super) fn tend_outages(&mut self) {
-        let now = self.now;
-        if self.away_until.is_some_and(|until| now >= until) {
-            self.away_until = None;
-            self.ready.extend(self.away_waiting.drain(..));
-        }
-        while let Some(Reverse((at, key))) = self.timers.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.timers.pop();
-            if self
-                .queues
-                .get(&key)
-                .is_some_and(|q| matches!(q.gate, Gate::Shut { why: Why::Timer, .. }))
-            {
-                self.wake(key);
-            }
-        }
-        let refresh = self.config.pipelined && now >= self.next_refresh;
-        if refresh {
-            self.next_refresh = now + REFRESH;
-        }
-        for state in &mut self.topics {
-            match state.partitions {
-                Partitions::Away { until } if now >= until => {
-                    if self.config.pipelined {
-                        state.partitions = Partitions::Asked;
-                        self.commands.push(Command::Describe(state.name.clone()));
-                    } else {
-                        state.partitions = Partitions::Known(0);
-                        for key in state.shut.drain(..) {
-                            if let Some(queue) = self.queues.get_mut(&key)
-                                && let Gate::Shut { why: why @ Why::Topic, .. } = &mut queue.gate
-                            {
-                                *why = Why::Wake;
-                                self.wake.push_back(key);
-                            }
-                        }
-                    }
-                }
-                Partitions::Known(_) if refresh && !state.refreshing => {
-                    state.refreshing = true;
-                    self.commands.push(Command::Describe(state.name.clone()));
-                }
-                Partitions::Unasked | Partitions::Asked | Partitions::Known(_) | Partitions::Away { .. } => {}
-            }
-        }
-    }
-
-    pub(super) fn outage_turn(&self) -> Now {
-        let topics = self.topics.iter().filter_map(|state| match state.partitions {
-            Partitions::Away { until } => Some(until),
-            Partitions::Unasked | Partitions::Asked | Partitions::Known(_) => None,
-        });
-        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let shed = (self.room() < self.config.window / 4).then_some(self.next_shed);
-        let routes = self
-            .starved
-            .iter()
-            .filter_map(|route| self.routes.get(route))
-            .map(|state| state.away_until)
-            .filter(|at| *at > self.now);
-        topics
-            .chain(self.away_until)
-            .chain(timer)
-            .chain(shed)
-            .chain(routes)
-            .min()
-            .unwrap_or(Now::MAX)
-    }
-
-    pub(super) fn timer(&mut self, after: Duration, key: QueueKey) {
-        self.timers.push(Reverse((self.now + after, key)));
-    }
-
-    /// Calls queues that waited for a place on their route, as many as there are places now.
-    fn feed_starved(&mut self) {
-        let free = self.config.window.saturating_sub(self.flights.len()).max(ROUTE_MIN);
-        let now = self.now;
-        let (routes, ready) = (&mut self.routes, &mut self.ready);
-        self.starved.retain(|route| {
-            let Some(state) = routes.get_mut(route) else { return false };
-            if state.away_until > now {
-                return true;
-            }
-            let places = free.saturating_sub(state.in_flight).min(state.waiting.len());
-            ready.extend(state.waiting.drain(..places));
-            !state.waiting.is_empty()
-        });
-    }
-
-    /// When the window is nearly full of rows that do not move, drops those that are only queued, so that others can be read.
-    fn shed(&mut self) {
-        if self.now < self.next_shed || self.room() >= self.config.window / 4 {
-            return;
-        }
-        self.next_shed = self.now + self.shed_every;
-        let still = |progress: Now| self.now >= progress + self.shed_every;
-        let stuck: Vec<(QueueKey, i64)> = self
-            .queues
-            .iter()
-            .filter(|(_, queue)| still(queue.progress))
-            .filter(|(_, queue)| match queue.wants {
-                // One plain call of its own is all that it waits for.
-                Some(Route::Plain(_)) if queue.in_flight > 0 => true,
-                Some(route) => self.routes.get(&route).is_none_or(|state| still(state.progress)),
-                None => true,
-            })
-            .filter_map(|(key, queue)| queue.rows.front().map(|row| (*key, row.id - 1)))
-            .collect();
-        if !stuck.is_empty() {
-            self.shed_every = (self.shed_every * 2).min(SHED_MAX);
-        }
-        let again = self.shed_every;
-        for (key, floor) in stuck {
-            self.shut(key, floor, Why::Timer);
-            self.timer(again, key);
-        }
-    }
 }
 
 /// The partition of an event, if it can be told: the one it names, or its key's.
@@ -670,20 +473,4 @@ fn partition(row: &Record, count: u32) -> Option<i32> {
         (None, Some(key)) if count > 0 => Some(partition_of(key.as_bytes(), count)),
         (None, _) => None,
     }
-}
-
-fn add_topic(topics: &mut Vec<TopicState>, index: &mut HashMap<Arc<str>, u32>, name: &str, pipelined: bool) -> u32 {
-    let number = u32::try_from(topics.len()).unwrap_or(u32::MAX);
-    let name: Arc<str> = Arc::from(name);
-    topics.push(TopicState {
-        name: name.clone(),
-        partitions: if pipelined { Partitions::Unasked } else { Partitions::Known(0) },
-        plain_until: Now::ZERO,
-        backoff: AWAY_MIN,
-        waiting: Vec::new(),
-        shut: Vec::new(),
-        refreshing: false,
-    });
-    index.insert(name, number);
-    number
 }

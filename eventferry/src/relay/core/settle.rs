@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::queue::{Gate, QueueKey, Why};
-use super::{Command, Core, Now, Policy};
-use crate::event::Message;
+use super::{Command, Core, Now, Policy, WriteCommand};
 use crate::outbox::{LaneLease, RowId, lane_of};
 use crate::store::{Fault, Verdict, VerdictOutcome};
 
@@ -24,14 +23,15 @@ impl Core {
                 self.acking = std::mem::replace(&mut self.acks, rest);
                 self.ack_since = (!self.acks.is_empty()).then_some(now);
                 self.ack_out = true;
-                self.commands.push(Command::Ack(self.acking.iter().map(|(row, _)| *row).collect()));
+                self.commands
+                    .push(Command::Write(WriteCommand::Ack(self.acking.iter().map(|(row, _)| *row).collect())));
             }
         }
         if !self.judge_out && !self.verdicts.is_empty() && now >= self.next_judge {
             let rest = self.verdicts.split_off(self.verdicts.len().min(VERDICTS_MAX));
             let batch = std::mem::replace(&mut self.verdicts, rest);
             self.judge_out = true;
-            self.commands.push(Command::Judge(batch));
+            self.commands.push(Command::Write(WriteCommand::Judge(batch)));
         }
     }
 
@@ -70,16 +70,14 @@ impl Core {
         self.judge(row, key, lease, fault, policy, error);
     }
 
-    pub(super) fn judge_dead(&mut self, row: RowId, key: QueueKey, lease: LaneLease, error: String) {
-        let policy = self.config.policy;
-        self.judge(row, key, lease, Fault::Rejected, &policy, error);
+    pub(super) fn judge_dead(&mut self, row: RowId, key: QueueKey, lease: LaneLease, policy: &Policy, error: String) {
+        self.judge(row, key, lease, Fault::Rejected, policy, error);
     }
 
     /// The dead-letter topic is away: the row waits however many attempts it had.
-    pub(super) fn judge_wait(&mut self, row: RowId, key: QueueKey, lease: LaneLease, message: &Message, error: String) {
-        let policy = self.policy(&message.topic);
+    pub(super) fn judge_wait(&mut self, row: RowId, key: QueueKey, lease: LaneLease, policy: &Policy, error: String) {
         let delay = policy.retry.delay(policy.max_attempts.max(1), self.rng.f64());
-        self.judge(row, key, lease, Fault::Refused { delay, max_attempts: 0 }, &policy, error);
+        self.judge(row, key, lease, Fault::Refused { delay, max_attempts: 0 }, policy, error);
     }
 
     fn judge(&mut self, row: RowId, key: QueueKey, lease: LaneLease, fault: Fault, policy: &Policy, error: String) {

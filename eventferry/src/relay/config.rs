@@ -1,0 +1,231 @@
+//! What a relay is told before it starts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::Relay;
+use super::core::{CoreConfig, Policy};
+use crate::event::Topic;
+use crate::outbox::{OnDead, RetryPolicy};
+use crate::publish::Publisher;
+use crate::store::{Retention, Store};
+
+/// Sets up a [`Relay`]; every setting has a default that is safe in production.
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RelayBuilder<S, P> {
+    store: S,
+    publisher: P,
+    config: RelayConfig,
+}
+
+/// Settings that were checked.
+#[derive(Debug, Clone)]
+pub(super) struct RelayConfig {
+    window: usize,
+    window_bytes: usize,
+    ack_batch: usize,
+    ack_delay: Duration,
+    drain: Duration,
+    poll_min: Duration,
+    poll_max: Duration,
+    concurrency: usize,
+    policy: Policy,
+    topics: HashMap<String, Policy>,
+    dead_letter: Option<String>,
+    pub(super) deadline: Duration,
+    pub(super) retention: Retention,
+}
+
+/// A setting that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid relay setting `{setting}`: {reason}")]
+pub struct RelayConfigError {
+    setting: &'static str,
+    reason: String,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self {
+            window: 10_000,
+            window_bytes: 64 << 20,
+            ack_batch: 1_000,
+            ack_delay: Duration::from_millis(20),
+            drain: Duration::from_secs(30),
+            poll_min: Duration::from_millis(5),
+            poll_max: Duration::from_millis(500),
+            concurrency: 256,
+            policy: Policy {
+                max_attempts: 10,
+                retry: RetryPolicy::default(),
+                on_dead: OnDead::Continue,
+            },
+            topics: HashMap::new(),
+            dead_letter: None,
+            deadline: Duration::from_secs(30),
+            retention: Retention::default(),
+        }
+    }
+}
+
+impl RelayConfig {
+    pub(super) fn core(&self, lease: Duration, pipelined: bool) -> CoreConfig {
+        CoreConfig {
+            window: self.window,
+            window_bytes: self.window_bytes,
+            ack_batch: self.ack_batch,
+            ack_delay: self.ack_delay,
+            lease,
+            drain: self.drain,
+            poll_min: self.poll_min,
+            poll_max: self.poll_max,
+            plain_limit: self.concurrency,
+            pipelined,
+            policy: self.policy,
+            topics: self.topics.clone(),
+            dead_letter: self.dead_letter.clone(),
+            seed: fastrand::u64(..),
+        }
+    }
+}
+
+impl<S: Store, P: Publisher> RelayBuilder<S, P> {
+    pub(super) fn new(store: S, publisher: P) -> Self {
+        Self {
+            store,
+            publisher,
+            config: RelayConfig::default(),
+        }
+    }
+
+    /// How many events, and how many bytes of payload, may be in memory at once: read, in flight, or waiting for their ack.
+    ///
+    /// Bounds what a killed relay delivers twice. Default 10,000 events and 64 MiB.
+    pub fn window(mut self, events: usize, bytes: usize) -> Self {
+        (self.config.window, self.config.window_bytes) = (events, bytes);
+        self
+    }
+
+    /// How many acks one statement writes at the least under load, and how long one waits for company. Default 1,000 and 20 ms.
+    pub fn ack_batch(mut self, acks: usize, delay: Duration) -> Self {
+        (self.config.ack_batch, self.config.ack_delay) = (acks, delay);
+        self
+    }
+
+    /// What happens to delivered rows. Default: kept for seven days.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.config.retention = retention;
+        self
+    }
+
+    /// How often the table is asked for new rows: quickly for a second after work, then ever slower. Default 5 ms and 500 ms.
+    pub fn poll(mut self, quick: Duration, idle: Duration) -> Self {
+        (self.config.poll_min, self.config.poll_max) = (quick, idle);
+        self
+    }
+
+    /// How long one publish call may take before the same event is tried again. Default 30 s. Sessions have no deadline.
+    pub fn publish_deadline(mut self, deadline: Duration) -> Self {
+        self.config.deadline = deadline;
+        self
+    }
+
+    /// How many publish calls run at once, each for another aggregate. Default 256. Sessions are bounded by the window alone.
+    pub fn concurrency(mut self, calls: usize) -> Self {
+        self.config.concurrency = calls;
+        self
+    }
+
+    /// How long a lane that is handed back, and a relay that stops, wait for what is in flight. Default 30 s.
+    pub fn drain(mut self, longest: Duration) -> Self {
+        self.config.drain = longest;
+        self
+    }
+
+    /// At this many refusals an event is dead; 0 is for ever. Default 10. Outages are never counted.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.config.policy.max_attempts = attempts;
+        self
+    }
+
+    /// How long a refused event waits before it is tried again. Default exponential, 200 ms to 5 minutes, with full jitter.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.config.policy.retry = policy;
+        self
+    }
+
+    /// What happens to the successors of a dead event. Default: they go on.
+    pub fn on_dead(mut self, on_dead: OnDead) -> Self {
+        self.config.policy.on_dead = on_dead;
+        self
+    }
+
+    /// Other attempts, retries and what happens after death for the events of one topic.
+    pub fn topic(mut self, topic: &Topic, max_attempts: u32, retry: RetryPolicy, on_dead: OnDead) -> Self {
+        self.config.topics.insert(
+            topic.as_str().to_owned(),
+            Policy {
+                max_attempts,
+                retry,
+                on_dead,
+            },
+        );
+        self
+    }
+
+    /// Delivers dead events to this topic before their rows are marked dead. Default: they stay in the table only.
+    pub fn dead_letter_topic(mut self, topic: &Topic) -> Self {
+        self.config.dead_letter = Some(topic.as_str().to_owned());
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`RelayConfigError`] names the setting and what it would break.
+    pub fn build(self) -> Result<Relay<S, P>, RelayConfigError> {
+        let config = &self.config;
+        let refuse = |setting, reason: &str| {
+            Err(RelayConfigError {
+                setting,
+                reason: reason.to_owned(),
+            })
+        };
+        if config.window < 16 {
+            return refuse("window", "at least 16 events are needed to keep lanes and aggregates apart");
+        }
+        if config.window > 1_000_000 {
+            return refuse(
+                "window",
+                "more than 1,000,000 events is more than the broker's client holds; and a killed relay delivers them all again",
+            );
+        }
+        if config.window_bytes < 1 << 20 {
+            return refuse("window", "at least 1 MiB is needed: one event may have that much");
+        }
+        if config.ack_batch == 0 {
+            return refuse("ack_batch", "it must be at least 1");
+        }
+        if config.concurrency == 0 {
+            return refuse("concurrency", "it must be at least 1");
+        }
+        if config.poll_min.is_zero() || config.poll_max < config.poll_min {
+            return refuse("poll", "the quick interval must be above zero and not above the idle one");
+        }
+        if config.deadline.is_zero() {
+            return refuse("publish_deadline", "no call can end in no time");
+        }
+        Ok(Relay {
+            store: self.store,
+            publisher: self.publisher,
+            config: self.config,
+        })
+    }
+}
+
+impl<S, P> fmt::Debug for RelayBuilder<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

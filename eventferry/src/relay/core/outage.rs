@@ -1,0 +1,216 @@
+//! What is away, for how long, and what must not wait with it.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::queue::{Gate, QueueKey, Why};
+use super::send::{Route, SessionState};
+use super::{Command, Core, Now, PublishCommand};
+use crate::publish::{PublishErrorKind, Scope};
+
+pub(super) const AWAY_MIN: Duration = Duration::from_millis(50);
+pub(super) const AWAY_MAX: Duration = Duration::from_secs(1);
+/// How long without a delivery until queued rows make room for others; doubles up to the next while nothing at all is delivered.
+pub(super) const SHED_MIN: Duration = Duration::from_millis(500);
+const SHED_MAX: Duration = Duration::from_secs(8);
+/// How often the partition counts of topics in use are looked up again.
+const REFRESH: Duration = Duration::from_mins(1);
+#[derive(Debug)]
+pub(super) struct TopicState {
+    pub(super) name: Arc<str>,
+    pub(super) partitions: Partitions,
+    pub(super) plain_until: Now,
+    pub(super) backoff: Duration,
+    /// Queues whose first row is for this topic while it is looked up or away.
+    pub(super) waiting: Vec<QueueKey>,
+    pub(super) shut: Vec<QueueKey>,
+    refreshing: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Partitions {
+    Unasked,
+    Asked,
+    Known(u32),
+    Away { until: Now },
+}
+
+impl Core {
+    pub(super) fn on_described(&mut self, name: &str, partitions: Result<u32, PublishErrorKind>) {
+        let Some(index) = self.topic_index.get(name).copied() else { return };
+        let state = &mut self.topics[index as usize];
+        let before = state.partitions;
+        let refreshing = std::mem::take(&mut state.refreshing);
+        match partitions {
+            Ok(count) => {
+                state.partitions = Partitions::Known(count.max(1));
+                state.backoff = AWAY_MIN;
+                let back: Vec<QueueKey> = state.waiting.drain(..).collect();
+                let shut: Vec<QueueKey> = state.shut.drain(..).collect();
+                self.ready.extend(back);
+                for key in shut {
+                    if self
+                        .queues
+                        .get(&key)
+                        .is_some_and(|q| matches!(q.gate, Gate::Shut { why: Why::Topic, .. }))
+                    {
+                        self.wake(key);
+                    }
+                }
+                if matches!(before, Partitions::Known(known) if known != count) && self.session == SessionState::Open {
+                    // Keys move to other partitions: nothing may be in flight by the old count.
+                    self.session = SessionState::Closing;
+                    self.commands
+                        .push(Command::Publish(PublishCommand::CloseSession(self.session_number)));
+                }
+            }
+            Err(PublishErrorKind::Unavailable(Scope::Topic)) => self.topic_away(index),
+            // A refresh that fails says nothing about the topic.
+            Err(_) if refreshing => {}
+            Err(_) => {
+                state.partitions = Partitions::Unasked;
+                let back: Vec<QueueKey> = state.waiting.drain(..).collect();
+                self.ready.extend(back);
+                self.publisher_away();
+            }
+        }
+    }
+
+    pub(super) fn topic_away(&mut self, topic: u32) {
+        let now = self.now;
+        let state = &mut self.topics[topic as usize];
+        if let Partitions::Away { .. } = state.partitions {
+            return;
+        }
+        state.partitions = Partitions::Away {
+            until: now + state.backoff,
+        };
+        state.backoff = (state.backoff * 2).min(AWAY_MAX);
+        let back: Vec<QueueKey> = state.waiting.drain(..).collect();
+        self.ready.extend(back);
+    }
+
+    pub(super) fn publisher_away(&mut self) {
+        if self.away_until.is_none() {
+            self.away_until = Some(self.now + self.away_backoff);
+            self.away_backoff = (self.away_backoff * 2).min(AWAY_MAX);
+            self.probing = true;
+        }
+    }
+
+    pub(super) fn tend_outages(&mut self) {
+        let now = self.now;
+        if self.away_until.is_some_and(|until| now >= until) {
+            self.away_until = None;
+            self.ready.extend(self.away_waiting.drain(..));
+        }
+        while let Some(Reverse((at, key))) = self.timers.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.timers.pop();
+            if self
+                .queues
+                .get(&key)
+                .is_some_and(|q| matches!(q.gate, Gate::Shut { why: Why::Timer, .. }))
+            {
+                self.wake(key);
+            }
+        }
+        let refresh = self.config.pipelined && now >= self.next_refresh;
+        if refresh {
+            self.next_refresh = now + REFRESH;
+        }
+        for state in &mut self.topics {
+            match state.partitions {
+                Partitions::Away { until } if now >= until => {
+                    if self.config.pipelined {
+                        state.partitions = Partitions::Asked;
+                        self.commands.push(Command::Publish(PublishCommand::Describe(state.name.clone())));
+                    } else {
+                        state.partitions = Partitions::Known(0);
+                        for key in state.shut.drain(..) {
+                            if let Some(queue) = self.queues.get_mut(&key)
+                                && let Gate::Shut { why: why @ Why::Topic, .. } = &mut queue.gate
+                            {
+                                *why = Why::Wake;
+                                self.wake.push_back(key);
+                            }
+                        }
+                    }
+                }
+                Partitions::Known(_) if refresh && !state.refreshing => {
+                    state.refreshing = true;
+                    self.commands.push(Command::Publish(PublishCommand::Describe(state.name.clone())));
+                }
+                Partitions::Unasked | Partitions::Asked | Partitions::Known(_) | Partitions::Away { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn outage_turn(&self) -> Now {
+        let topics = self.topics.iter().filter_map(|state| match state.partitions {
+            Partitions::Away { until } => Some(until),
+            Partitions::Unasked | Partitions::Asked | Partitions::Known(_) => None,
+        });
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let shed = (self.room() < self.config.window / 4).then_some(self.next_shed);
+        topics.chain(self.away_until).chain(timer).chain(shed).min().unwrap_or(Now::MAX)
+    }
+
+    pub(super) fn timer(&mut self, after: Duration, key: QueueKey) {
+        self.timers.push(Reverse((self.now + after, key)));
+    }
+
+    /// When the window is nearly full of rows that do not move, drops those that are only queued, so that others can be read.
+    pub(super) fn shed(&mut self) {
+        if self.now < self.next_shed || self.room() >= self.config.window / 4 {
+            return;
+        }
+        self.next_shed = self.now + self.shed_every;
+        let still = |progress: Now| self.now >= progress + self.shed_every;
+        let stuck: Vec<(QueueKey, i64)> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| still(queue.progress))
+            .filter(|(_, queue)| match queue.wants {
+                // One plain call of its own is all that it waits for.
+                Some(Route::Plain(_)) if queue.in_flight > 0 => true,
+                Some(route) => self.routes.get(&route).is_none_or(|state| still(state.progress)),
+                None => true,
+            })
+            .filter_map(|(key, queue)| queue.rows.front().map(|row| (*key, row.id - 1)))
+            .collect();
+        if !stuck.is_empty() {
+            self.shed_every = (self.shed_every * 2).min(SHED_MAX);
+        }
+        let again = self.shed_every;
+        for (key, floor) in stuck {
+            self.shut(key, floor, Why::Timer);
+            self.timer(again, key);
+        }
+    }
+}
+
+/// The number of a topic, which it gets when it is first met.
+pub(super) fn add_topic(topics: &mut Vec<TopicState>, index: &mut HashMap<Arc<str>, u32>, name: &str, pipelined: bool) -> u32 {
+    if let Some(known) = index.get(name) {
+        return *known;
+    }
+    let number = u32::try_from(topics.len()).unwrap_or(u32::MAX);
+    let name: Arc<str> = Arc::from(name);
+    topics.push(TopicState {
+        name: name.clone(),
+        // Without partitions to ask for, a topic is taken to be there until a publish says otherwise.
+        partitions: if pipelined { Partitions::Unasked } else { Partitions::Known(0) },
+        plain_until: Now::ZERO,
+        backoff: AWAY_MIN,
+        waiting: Vec::new(),
+        shut: Vec::new(),
+        refreshing: false,
+    });
+    index.insert(name, number);
+    number
+}

@@ -1,0 +1,42 @@
+//! The lease stage: heartbeats, taking and handing back lanes, on a connection of its own.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::core::{Fact, LeaseCommand, Now};
+use super::observe::Outage;
+use crate::store::{RelayId, Store};
+
+pub(super) async fn run<S: Store>(
+    store: Arc<S>,
+    id: RelayId,
+    mut commands: mpsc::UnboundedReceiver<(Now, LeaseCommand)>,
+    facts: mpsc::UnboundedSender<Fact>,
+) {
+    let mut outage = Outage::new("hold the relay's lanes");
+    while let Some((asked_at, command)) = commands.recv().await {
+        let fact = match command {
+            LeaseCommand::Renew(held) => match outage.note(store.renew(id, &held).await) {
+                Some(answer) => Fact::Renewed { asked_at, held, answer },
+                None => Fact::LeaseCallFailed,
+            },
+            LeaseCommand::Take(limit) => match outage.note(store.take(id, limit).await) {
+                Some(lanes) => Fact::Taken { asked_at, lanes },
+                None => Fact::LeaseCallFailed,
+            },
+            LeaseCommand::Release(lanes) => {
+                // Unreleased lanes are free when their leases are over.
+                outage.note(store.release(id, &lanes).await);
+                continue;
+            }
+            LeaseCommand::Close => {
+                outage.note(store.close(id).await);
+                continue;
+            }
+        };
+        if facts.send(fact).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Everything the relay tells the world: one file, so that its names stay an interface.
+
+use std::error::Error as StdError;
+
+use crate::event::{IncomingMessage, Message};
+use crate::publish::PublishError;
+use crate::store::StoreError;
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Tells of a failing store once when it begins and once when it ends, not at every try.
+pub(super) struct Outage {
+    what: &'static str,
+    failing: bool,
+}
+
+impl Outage {
+    pub(super) fn new(what: &'static str) -> Self {
+        Self { what, failing: false }
+    }
+
+    pub(super) fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the relay can {} again", self.what);
+                }
+                Some(value)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(error = &error as &dyn StdError, "the relay cannot {}; it goes on trying", self.what);
+                }
+                None
+            }
+        }
+    }
+}
+
+pub(super) fn topic_away(topic: &str, error: &PublishError) {
+    tracing::debug!(error = error as &dyn StdError, topic, "topic is away; its events wait");
+}
+
+pub(super) fn session_over(session: u64, error: &PublishError) {
+    tracing::warn!(
+        error = error as &dyn StdError,
+        session,
+        "broker session ended; a new one goes on at each first unsettled event"
+    );
+}
+
+pub(super) fn refused(message: &Message, error: &PublishError) {
+    let (id, event) = (message.message_id().map(|id| id.to_string()), message.event_type());
+    tracing::debug!(
+        error = error as &dyn StdError,
+        topic = message.topic(),
+        event,
+        message_id = id,
+        "publish failed"
+    );
+}
