@@ -14,12 +14,14 @@ mod settle;
 mod sim;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use outage::TopicState;
 use queue::Queue;
+use rustc_hash::FxHashMap;
+
 pub(crate) use queue::QueueKey;
 use send::{Flight, Route, RouteState, SessionState};
 
@@ -45,7 +47,7 @@ pub(crate) struct CoreConfig {
     pub(crate) plain_limit: usize,
     pub(crate) pipelined: bool,
     pub(crate) policy: Policy,
-    pub(crate) topics: HashMap<String, Policy>,
+    pub(crate) topics: std::collections::HashMap<String, Policy>,
     pub(crate) dead_letter: Option<String>,
     pub(crate) seed: u64,
 }
@@ -307,8 +309,8 @@ pub(crate) struct Core {
     next_due: Now,
     waiting_rows: bool,
 
-    queues: HashMap<QueueKey, Queue>,
-    known: HashMap<RowId, Known>,
+    queues: FxHashMap<QueueKey, Queue>,
+    known: FxHashMap<RowId, Known>,
     settled: VecDeque<(u64, RowId)>,
     bytes: usize,
     ready: VecDeque<QueueKey>,
@@ -320,11 +322,11 @@ pub(crate) struct Core {
     shed_every: Duration,
 
     tokens: u64,
-    flights: HashMap<u64, Flight>,
+    flights: FxHashMap<u64, Flight>,
     hand_overs: Vec<HandOver>,
     topics: Vec<TopicState>,
-    topic_index: HashMap<Arc<str>, u32>,
-    routes: HashMap<Route, RouteState>,
+    topic_index: FxHashMap<Arc<str>, u32>,
+    routes: FxHashMap<Route, RouteState>,
     starved: Vec<Route>,
     plain_in_flight: usize,
     plain_waiting: VecDeque<QueueKey>,
@@ -345,7 +347,7 @@ pub(crate) struct Core {
     ack_out: bool,
     next_ack: Now,
     verdicts: Vec<Verdict>,
-    judging: HashMap<RowId, QueueKey>,
+    judging: FxHashMap<RowId, QueueKey>,
     judge_out: bool,
     next_judge: Now,
 
@@ -378,8 +380,8 @@ impl Core {
             poll: config.poll_min,
             next_due: Now::ZERO,
             waiting_rows: false,
-            queues: HashMap::new(),
-            known: HashMap::new(),
+            queues: FxHashMap::default(),
+            known: FxHashMap::default(),
             settled: VecDeque::new(),
             bytes: 0,
             ready: VecDeque::new(),
@@ -390,11 +392,11 @@ impl Core {
             next_shed: Now::ZERO,
             shed_every: outage::SHED_MIN,
             tokens: 0,
-            flights: HashMap::new(),
+            flights: FxHashMap::default(),
             hand_overs: Vec::new(),
             topics: Vec::new(),
-            topic_index: HashMap::new(),
-            routes: HashMap::new(),
+            topic_index: FxHashMap::default(),
+            routes: FxHashMap::default(),
             starved: Vec::new(),
             plain_in_flight: 0,
             plain_waiting: VecDeque::new(),
@@ -412,7 +414,7 @@ impl Core {
             ack_out: false,
             next_ack: Now::ZERO,
             verdicts: Vec::new(),
-            judging: HashMap::new(),
+            judging: FxHashMap::default(),
             judge_out: false,
             next_judge: Now::ZERO,
             stopping: None,

@@ -1,9 +1,10 @@
 //! What is away, for how long, and what must not wait with it.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use super::queue::{Gate, QueueKey, Why};
 use super::send::{Route, SessionState};
@@ -195,7 +196,7 @@ impl Core {
 }
 
 /// The number of a topic, which it gets when it is first met.
-pub(super) fn add_topic(topics: &mut Vec<TopicState>, index: &mut HashMap<Arc<str>, u32>, name: &str, pipelined: bool) -> u32 {
+pub(super) fn add_topic(topics: &mut Vec<TopicState>, index: &mut FxHashMap<Arc<str>, u32>, name: &str, pipelined: bool) -> u32 {
     if let Some(known) = index.get(name) {
         return *known;
     }
