@@ -64,8 +64,8 @@ pub(super) enum Gate {
     Open,
     /// They are dropped. All unsettled rows beyond `floor` are to be read again, when `why` is over.
     Shut { floor: i64, why: Why },
-    /// They are dropped while the queue's own read is under way.
-    Reading { floor: i64, number: u64, dropped: bool },
+    /// They are dropped while the queue's own read is under way; `dropped` is just below the lowest of them.
+    Reading { floor: i64, number: u64, dropped: Option<i64> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,9 +103,8 @@ impl Core {
                 *floor = (*floor).min(row.id - 1);
                 false
             }
-            Gate::Reading { floor, dropped, .. } => {
-                *floor = (*floor).min(row.id - 1);
-                *dropped = true;
+            Gate::Reading { dropped, .. } => {
+                *dropped = Some(dropped.map_or(row.id - 1, |lowest| lowest.min(row.id - 1)));
                 false
             }
         }
@@ -147,7 +146,10 @@ impl Core {
         let Some(queue) = self.queues.get_mut(&key) else { return };
         let mut floor = match queue.gate {
             Gate::Open => floor,
-            Gate::Shut { floor: before, .. } | Gate::Reading { floor: before, .. } => floor.min(before),
+            Gate::Shut { floor: before, .. } => floor.min(before),
+            Gate::Reading {
+                floor: before, dropped, ..
+            } => floor.min(before).min(dropped.unwrap_or(before)),
         };
         if let Some(first) = queue.rows.front() {
             floor = floor.min(first.id - 1);

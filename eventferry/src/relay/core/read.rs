@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::queue::{Gate, QueueKey, Why};
+use super::queue::{Gate, Queue, QueueKey, Why};
 use super::{Command, Core, DueAt, Known, Loaded, Now, ReadCommand};
 use crate::outbox::{LaneLease, Payload, Record, RowId};
 use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch};
@@ -262,7 +262,7 @@ impl Core {
             queue.gate = Gate::Reading {
                 floor,
                 number,
-                dropped: false,
+                dropped: None,
             };
             wanted.push(AggregateRead::new(key.order_key, key.ordered, floor));
             keys.push(key);
@@ -307,28 +307,37 @@ impl Core {
             return;
         }
         if failed {
+            let floor = dropped.map_or(floor, |lowest| floor.min(lowest));
             queue.gate = Gate::Shut { floor, why: Why::Timer };
             self.timer(RETRY_READ, key);
             return;
         }
         let short = page.len() < limit;
         let last = page.last().map_or(floor, |row| row.id);
+        // Rows that came into sight while this read was under way may be missing from it.
+        let next = dropped.map_or(last, |lowest| last.min(lowest));
         queue.gate = Gate::Open;
         for row in page {
             if !self.known.contains_key(&row.row()) && !self.place(row) {
+                if let Some(Queue {
+                    gate: Gate::Shut { floor, .. },
+                    ..
+                }) = self.queues.get_mut(&key)
+                {
+                    *floor = (*floor).min(next);
+                }
                 return;
             }
         }
         let Some(queue) = self.queues.get_mut(&key) else { return };
         if !short {
             queue.gate = Gate::Shut {
-                floor: last,
+                floor: next,
                 why: Why::Page,
             };
-        } else if dropped {
-            // Rows came into sight while this read was under way: it may not have seen them.
+        } else if dropped.is_some() {
             queue.gate = Gate::Shut {
-                floor: last,
+                floor: next,
                 why: Why::Wake,
             };
             self.wake.push_back(key);

@@ -408,12 +408,12 @@ impl Core {
             {
                 *now = why;
             }
-        } else if let Some(queue) = self.queues.get_mut(&flight.key)
-            && let Gate::Shut { floor, .. } | Gate::Reading { floor, .. } = &mut queue.gate
-        {
-            *floor = (*floor).min(flight.row.id - 1);
-            if let Gate::Reading { dropped, .. } = &mut queue.gate {
-                *dropped = true;
+        } else if let Some(queue) = self.queues.get_mut(&flight.key) {
+            let below = flight.row.id - 1;
+            match &mut queue.gate {
+                Gate::Open => {}
+                Gate::Shut { floor, .. } => *floor = (*floor).min(below),
+                Gate::Reading { dropped, .. } => *dropped = Some(dropped.map_or(below, |lowest| lowest.min(below))),
             }
         }
     }

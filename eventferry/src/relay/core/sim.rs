@@ -11,9 +11,11 @@ use std::ops::Range;
 
 use world::{Faults, Outcome, World};
 
+/// Runs some seeds; `EVENTFERRY_SIM_SEEDS` multiplies them, for long runs by hand.
 fn run_all(seeds: Range<u64>, faults: Faults) -> Outcome {
+    let times: u64 = std::env::var("EVENTFERRY_SIM_SEEDS").map_or(1, |times| times.parse().expect("a number"));
     let mut total = Outcome::default();
-    for seed in seeds {
+    for seed in seeds.start..seeds.start + (seeds.end - seeds.start) * times {
         let outcome = World::new(seed, faults).run();
         assert!(
             outcome.violations.is_empty(),
@@ -30,29 +32,29 @@ fn run_all(seeds: Range<u64>, faults: Faults) -> Outcome {
 
 #[test]
 fn a_quiet_world_delivers_everything_once() {
-    let total = run_all(0..60, Faults::NONE);
+    let total = run_all(0..10, Faults::NONE);
     assert_eq!((total.duplicates, total.dead), (0, 0));
-    assert!(total.committed > 5_000, "{total:?}");
-    assert!(total.late > 100, "late rows are the hard part: {total:?}");
+    assert!(total.committed > 2_000, "{total:?}");
+    assert!(total.late > 30, "late rows are the hard part: {total:?}");
 }
 
 #[test]
 fn a_refused_event_is_overtaken_by_none() {
     let total = run_all(
-        100..160,
+        10000..10010,
         Faults {
             refuse: 0.03,
             poison: 0.01,
             ..Faults::NONE
         },
     );
-    assert!(total.dead > 20, "{total:?}");
+    assert!(total.dead > 5, "{total:?}");
 }
 
 #[test]
 fn a_store_that_fails_loses_nothing() {
     run_all(
-        200..260,
+        20000..20010,
         Faults {
             store: 0.05,
             ..Faults::NONE
@@ -63,7 +65,7 @@ fn a_store_that_fails_loses_nothing() {
 #[test]
 fn a_broker_that_goes_away_loses_nothing() {
     let total = run_all(
-        300..360,
+        30000..30010,
         Faults {
             broker: 0.05,
             topic_away: true,
@@ -76,7 +78,7 @@ fn a_broker_that_goes_away_loses_nothing() {
 #[test]
 fn relays_that_die_pause_and_lose_their_leases_keep_the_order() {
     let total = run_all(
-        400..460,
+        40000..40010,
         Faults {
             kill: true,
             pause: true,
@@ -89,7 +91,7 @@ fn relays_that_die_pause_and_lose_their_leases_keep_the_order() {
 #[test]
 fn everything_at_once() {
     run_all(
-        500..600,
+        50000..50010,
         Faults {
             refuse: 0.02,
             poison: 0.005,
@@ -102,7 +104,7 @@ fn everything_at_once() {
         },
     );
     run_all(
-        600..660,
+        60000..60010,
         Faults {
             refuse: 0.02,
             poison: 0.005,

@@ -80,11 +80,15 @@ impl MemoryStore {
     /// # assert!(store.rows().is_empty());
     /// ```
     pub fn with_clock(clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self::with_clock_and_lease(DEFAULT_LEASE, clock)
+    }
+
+    pub(crate) fn with_clock_and_lease(lease: Duration, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Self {
             shared: Arc::new(Shared {
                 table: TableName::default(),
                 source: format!("memory/{}", Uuid::now_v7()),
-                lease: DEFAULT_LEASE,
+                lease,
                 clock: Box::new(clock),
                 state: Mutex::new(State::new()),
             }),

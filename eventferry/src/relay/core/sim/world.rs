@@ -19,12 +19,15 @@ use crate::relay::core::{
 use crate::store::memory::MemoryStore;
 use crate::store::{OpenTransaction, RelayId, Retention, Store, StoreError};
 
-const AGGREGATES: u64 = 14;
+const AGGREGATES: u64 = 24;
 const RELAYS: usize = 3;
-const WRITERS: usize = 6;
+const WRITERS: usize = 8;
 const PARTITIONS: u32 = 3;
-const WRITE_FOR: Duration = Duration::from_secs(20);
-const SETTLE_FOR: Duration = Duration::from_secs(240);
+const WRITE_FOR: Duration = Duration::from_secs(4);
+/// Faults end here, and everything must settle in the time after it.
+const FAULTS_FOR: Duration = Duration::from_secs(9);
+const SETTLE_FOR: Duration = Duration::from_mins(2);
+const LEASE: Duration = Duration::from_secs(3);
 
 /// What may go wrong, and how often.
 #[derive(Debug, Clone, Copy)]
@@ -208,8 +211,9 @@ impl World {
         let mut rng = fastrand::Rng::with_seed(seed);
         let hand = Arc::new(AtomicU64::new(0));
         let clock = Arc::clone(&hand);
-        let store =
-            MemoryStore::with_clock(move || UNIX_EPOCH + Duration::from_hours(500_000) + Duration::from_micros(clock.load(Relaxed)));
+        let store = MemoryStore::with_clock_and_lease(LEASE, move || {
+            UNIX_EPOCH + Duration::from_hours(500_000) + Duration::from_micros(clock.load(Relaxed))
+        });
         let ledger = Ledger::default();
         let writers = (0..WRITERS)
             .map(|_| Box::pin(write(store.clone(), ledger.clone(), rng.fork())) as Writer)
@@ -235,7 +239,7 @@ impl World {
             let fresh = world.relay(0);
             world.relays.push(fresh);
             world.relays[relay].up = false;
-            let at = world.ms(0..4_000);
+            let at = world.ms(0..1_500);
             world.at(at, Event::Start(relay));
         }
         for writer in 0..WRITERS {
@@ -243,7 +247,7 @@ impl World {
         }
         if faults.kill || faults.pause {
             for _ in 0..8 {
-                let (at, relay) = (world.ms(1_000..40_000), world.rng.usize(..RELAYS));
+                let (at, relay) = (world.ms(300..9_000), world.rng.usize(..RELAYS));
                 let kill = faults.kill && (!faults.pause || world.rng.bool());
                 world.at(at, if kill { Event::Kill(relay) } else { Event::Pause(relay) });
             }
@@ -257,15 +261,15 @@ impl World {
             window_bytes: 1 << 20,
             ack_batch: 10,
             ack_delay: Duration::from_millis(20),
-            lease: Duration::from_secs(15),
-            drain: Duration::from_secs(5),
+            lease: LEASE,
+            drain: Duration::from_secs(2),
             poll_min: Duration::from_millis(5),
             poll_max: Duration::from_millis(200),
             plain_limit: 8,
             pipelined: !self.faults.plain_only,
             policy: Policy {
                 max_attempts: 3,
-                retry: RetryPolicy::exponential(Duration::from_millis(200), Duration::from_secs(5)),
+                retry: RetryPolicy::exponential(Duration::from_millis(200), Duration::from_secs(2)),
                 on_dead: OnDead::Continue,
             },
             topics: HashMap::new(),
@@ -307,7 +311,7 @@ impl World {
             let event = self.events.remove(&number).expect("each event is scheduled once");
             self.now = at;
             self.hand.store(u64::try_from(at.as_micros()).expect("a short run"), Relaxed);
-            if at > end || (at > WRITE_FOR + Duration::from_secs(45) && self.writers.is_empty() && self.all_settled()) {
+            if at > end || (at > FAULTS_FOR && self.writers.is_empty() && self.all_settled()) {
                 break;
             }
             self.step(event);
@@ -321,7 +325,7 @@ impl World {
 
     /// Whether this moment is one in which faults may still happen.
     fn unlucky(&mut self, chance: f64) -> bool {
-        self.now < WRITE_FOR + Duration::from_secs(20) && self.rng.f64() < chance
+        self.now < FAULTS_FOR && self.rng.f64() < chance
     }
 
     fn step(&mut self, event: Event) {
@@ -336,10 +340,10 @@ impl World {
             Event::Kill(relay) => {
                 self.relays[relay].up = false;
                 // A new process gets a new core; what the old one handed over may still arrive.
-                self.after(500..6_000, Event::Start(relay));
+                self.after(100..1_500, Event::Start(relay));
             }
             Event::Pause(relay) => {
-                let pause = self.ms(1_000..30_000);
+                let pause = self.ms(200..6_000);
                 self.relays[relay].paused_until = self.now + pause;
             }
             // Only the earliest turn that was asked for counts; an older wish has been overtaken.
@@ -397,7 +401,7 @@ impl World {
                 .poll(&mut Context::from_waker(Waker::noop()))
                 .is_pending()
         );
-        self.after(5..60, Event::Write(writer));
+        self.after(1..14, Event::Write(writer));
     }
 
     fn turn(&mut self, relay: usize, life: u64, facts: Vec<Fact>) {
@@ -509,7 +513,7 @@ impl World {
                 )
             }
             Command::Write(WriteCommand::Ack(rows)) => {
-                let ok = self.ask(|store| now_or_never(store.done(&rows, Retention::default()))).is_some();
+                let ok = self.ask(|store| now_or_never(store.done(&rows, Retention::Delete))).is_some();
                 (1, Fact::Acked { ok })
             }
             Command::Write(WriteCommand::Judge(verdicts)) => {
@@ -525,7 +529,7 @@ impl World {
         let Command::Publish(command) = command else { return };
         let fact = match command {
             PublishCommand::Describe(topic) => {
-                let away = self.faults.topic_away && &*topic == "other" && self.now > Now::from_secs(3) && self.now < Now::from_secs(12);
+                let away = self.faults.topic_away && &*topic == "other" && self.now > Now::from_secs(1) && self.now < Now::from_secs(5);
                 let partitions = if away {
                     Err(PublishErrorKind::Unavailable(Scope::Topic))
                 } else {
@@ -791,7 +795,7 @@ impl World {
                     .violations
                     .push(format!("lost {id} of aggregate {aggregate}, ordered {ordered}, {status:?}")),
             }
-            if !status.is_some_and(Status::is_settled) {
+            if status.is_some_and(|status| !status.is_settled()) {
                 outcome
                     .violations
                     .push(format!("{id} of aggregate {aggregate} is still {status:?}"));
