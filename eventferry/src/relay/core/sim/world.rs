@@ -31,6 +31,7 @@ const LEASE: Duration = Duration::from_secs(3);
 
 /// What may go wrong, and how often.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each switches one fault")]
 pub(super) struct Faults {
     pub(super) refuse: f64,
     pub(super) poison: f64,
@@ -184,13 +185,11 @@ async fn write(store: MemoryStore, ledger: Ledger, mut rng: fastrand::Rng) {
                 .map(|(aggregate, new)| (new.message_id, *aggregate, new.ordered))
                 .collect();
             let records = batch.into_iter().map(|(_, new)| new).collect();
-            match tx.insert(&TableName::default(), records).await {
-                Ok(_) => written.extend(rows),
-                Err(_) => {
-                    ok = false; // a deadlock with another writer
-                    break;
-                }
+            if tx.insert(&TableName::default(), records).await.is_err() {
+                ok = false; // a deadlock with another writer
+                break;
             }
+            written.extend(rows);
             Pause(rng.u32(..3)).await;
         }
         if rng.f64() < 0.05 {
@@ -412,7 +411,7 @@ impl World {
                 self.late += batch.late.len();
             }
         }
-        let commands = sim.core.turn(self.now - sim.started, facts);
+        let commands = sim.core.turn(self.now.saturating_sub(sim.started), facts);
         self.strays += sim.core.stats().strays - before;
         let next = sim
             .core
@@ -468,7 +467,7 @@ impl World {
     }
 
     fn effect(&mut self, relay: usize, life: u64, command: Command) {
-        let (id, asked_at) = (self.relays[relay].id, self.now - self.relays[relay].started);
+        let (id, asked_at) = (self.relays[relay].id, self.now.saturating_sub(self.relays[relay].started));
         let (stage, fact) = match command {
             Command::Lease(LeaseCommand::Renew(held)) => {
                 let answer = self.ask(|store| now_or_never(store.renew(id, &held)));
