@@ -93,10 +93,15 @@ pub(super) async fn conduct(mut core: Core, mut inbox: mpsc::UnboundedReceiver<F
         stats.send_if_modified(|old| std::mem::replace(old, fresh) != fresh);
     }
     let Stages {
+        read,
+        write,
+        lease,
+        publish,
         mut tasks,
         mut maintenance,
-        ..
     } = stages;
+    // A stage ends when its commands do, so every sender must be gone before the stages are waited for.
+    drop((read, write, lease, publish));
     maintenance.shutdown().await;
     let farewell = async { while tasks.join_next().await.is_some() {} };
     if timeout(FAREWELL, farewell).await.is_err() {
