@@ -1,6 +1,5 @@
 //! Which module may use which, and what stays out of a build without features.
 
-mod features;
 mod paths;
 
 use std::collections::BTreeMap;
@@ -166,6 +165,42 @@ fn without_features_there_is_no_runtime_database_or_broker() {
     for absent in ["tokio", "sqlx", "sqlx-core", "rdkafka", "rdkafka-sys", "jsonschema", "serde_json"] {
         assert!(!crates.contains(&absent.to_owned()), "`{absent}` is in the tree without features");
     }
+}
+
+/// A table of promises is worth what its tests are: each one that the README names must be there.
+#[test]
+fn the_tests_that_the_readme_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for folder in [
+        "tests/stores",
+        "tests/publishers",
+        "tests/relay",
+        "tests/ui",
+        "tests/derive",
+        "tests/examples",
+        "eventferry/src",
+    ] {
+        rust_files(&root.join(folder), &mut files);
+    }
+    let sources: String = files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("the README can be read");
+    let promises = readme
+        .lines()
+        .skip_while(|line| *line != "| promise | test |")
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let mut named = 0;
+    for test in promises.flat_map(|line| line.rsplit_once("| `").map_or("", |(_, tests)| tests).split([' ', '`', ',', '|'])) {
+        if !test.is_empty() {
+            named += 1;
+            assert!(
+                sources.contains(&format!("fn {test}(")),
+                "the README names the test `{test}`, which does not exist"
+            );
+        }
+    }
+    assert!(named > 5, "the table of promises was not understood");
 }
 
 #[test]

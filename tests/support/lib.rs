@@ -9,6 +9,6 @@ pub mod postgres;
 pub mod servers;
 
 /// The code blocks of the project's `README.md` compile and run as doctests of this crate.
-#[cfg(all(doctest, feature = "sqlite", feature = "kafka"))]
+#[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
 #[doc = include_str!("../../README.md")]
 pub mod readme {}

@@ -22,9 +22,8 @@ use std::marker::PhantomData;
 /// # Examples
 /// ```
 /// use eventferry::OutboxEvent;
+/// use eventferry::codec::Json;
 /// use eventferry::event::Oldest;
-///
-/// struct Plain; // a format of one's own; usually `eventferry::codec::Json`
 ///
 /// struct Ping {
 ///     host: String,
@@ -32,7 +31,7 @@ use std::marker::PhantomData;
 ///
 /// impl OutboxEvent for Ping {
 ///     type Listed = Self;
-///     type Format = Plain;
+///     type Format = Json;
 ///     type Previous = Oldest;
 ///     const TOPIC: &'static str = "pings";
 ///     const NAME: &'static str = "Ping";
