@@ -15,8 +15,12 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[doc = include_str!("registry/examples/derive.md")]
 #[cfg(feature = "derive")]
-pub use eventferry_derive::{OutboxEvent, define_outbox};
+pub use eventferry_derive::OutboxEvent;
+#[doc = include_str!("registry/examples/define_outbox.md")]
+#[cfg(feature = "derive")]
+pub use eventferry_derive::define_outbox;
 
 #[doc(inline)]
 pub use event::{AggregateId, AggregateType, Headers, IncomingMessage, Message, MessageId, NameError, OutboxEvent, TableName, Topic};

@@ -1,5 +1,6 @@
 //! Which module may use which, and what stays out of a build without features.
 
+mod features;
 mod paths;
 
 use std::collections::BTreeMap;

@@ -2,3 +2,8 @@
 
 #[path = "pass/documented.rs"]
 pub mod documented;
+
+/// The code blocks of the guide compile and run as doctests of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/attributes.md")]
+pub mod attributes {}

@@ -41,9 +41,6 @@ where
             }
             return <E::Format as Decode<'de, E>>::decode(bytes).map_err(VersionError::Codec);
         }
-        if version > E::VERSION {
-            return Err(VersionError::Unknown);
-        }
         <E::Previous as Earlier<'de, E>>::decode_earlier(version, content_type, bytes)
     }
 }

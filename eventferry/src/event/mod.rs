@@ -22,8 +22,9 @@ use std::marker::PhantomData;
 /// # Examples
 /// ```
 /// use eventferry::OutboxEvent;
-/// use eventferry::codec::Json;
 /// use eventferry::event::Oldest;
+///
+/// struct Plain; // a format of one's own; usually `eventferry::codec::Json`
 ///
 /// struct Ping {
 ///     host: String,
@@ -31,7 +32,7 @@ use std::marker::PhantomData;
 ///
 /// impl OutboxEvent for Ping {
 ///     type Listed = Self;
-///     type Format = Json;
+///     type Format = Plain;
 ///     type Previous = Oldest;
 ///     const TOPIC: &'static str = "pings";
 ///     const NAME: &'static str = "Ping";

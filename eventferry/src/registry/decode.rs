@@ -13,6 +13,7 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// # Errors
     /// By [`DecodeError::kind`]; [`DecodeError::is_unknown`] is what a consumer of a shared topic skips.
+    #[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/decode.md"))]
     pub fn decode<M: IncomingMessage + ?Sized>(&self, message: &M) -> Result<S, DecodeError> {
         let index = self.find(message)?;
         let entry = &S::ENTRIES[index];
@@ -24,6 +25,7 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// # Errors
     /// As [`decode`](Self::decode), and [`DecodeErrorKind::OtherEvent`] if it is another event of the set.
+    #[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/decode_as.md"))]
     pub fn decode_as<'m, E>(&self, message: &'m (impl IncomingMessage + ?Sized)) -> Result<E, DecodeError>
     where
         E: Versions<'m>,

@@ -16,6 +16,7 @@ use crate::store::OpenTransaction;
 ///
 /// Nothing of the typed event is left in it, so drafts of different events of a set fit one array. What was wrong with the event is kept
 /// and returned when the draft is enqueued.
+#[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft.md"))]
 #[must_use = "a draft is not in the outbox until it is enqueued"]
 pub struct Draft<'e, S> {
     pub(super) events: &'e Outbox<S>,

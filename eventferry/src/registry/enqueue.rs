@@ -51,6 +51,7 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// # Cancel safety
     /// Not cancel safe: after the first poll the row may be in the transaction. Roll back, or repeat with the same message id.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/enqueue.md"))]
     pub fn enqueue<'a, E, Tx>(&'a self, tx: &'a mut Tx, event: E) -> Enqueue<'a>
     where
         E: OutboxEvent,
@@ -71,6 +72,7 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// # Cancel safety
     /// Not cancel safe: after the first poll the rows may be in the transaction. Roll back, or repeat with the same message ids.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/enqueue_all.md"))]
     pub fn enqueue_all<'a, 'd, Tx>(&'a self, tx: &'a mut Tx, drafts: impl IntoIterator<Item = Draft<'d, S>>) -> Enqueue<'a, Vec<Receipt>>
     where
         Tx: OpenTransaction,

@@ -13,6 +13,7 @@ use crate::registry::{EventSet, SchemaError};
 ///
 /// Cheap to clone, and meant to be made once and handed around. A producer checks every event against its schema before it is stored; a
 /// consumer finds the event by the message's headers and reads every version it knows.
+#[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/outbox.md"))]
 pub struct Outbox<S> {
     pub(super) shared: Arc<Shared>,
     pub(super) table: Arc<TableName>,
@@ -111,6 +112,7 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// # Errors
     /// [`SchemaError`] naming the event and the version whose schema is wrong.
+    #[cfg_attr(feature = "derive", doc = include_str!("examples/checked_decode.md"))]
     #[cfg(feature = "json-schema")]
     pub fn checked_decode(mut self) -> Result<Self, SchemaError> {
         let mut checkers = HashMap::new();
@@ -131,6 +133,7 @@ impl<S: EventSet> Outbox<S> {
     /// The schema of every listed event and of every version before it, in the order of the enum, the oldest version first.
     ///
     /// Commit the texts and compare them in a test: a schema that changed without its version is then found before it is released.
+    #[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/schemas.md"))]
     pub fn schemas() -> Vec<EventSchema> {
         let mut versions = Vec::new();
         for entry in S::ENTRIES {
