@@ -118,6 +118,19 @@ impl TestTopic {
     }
 }
 
+impl TestTopic {
+    /// Deletes the topic now; it can be born again.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub async fn die(&self) {
+        let answers = admin(&self.brokers).delete_topics(&[&self.name], &options()).await;
+        for answer in answers.expect("the broker answers") {
+            answer.expect("the topic is deleted");
+        }
+    }
+}
+
 impl Drop for TestTopic {
     fn drop(&mut self) {
         let (brokers, name) = (self.brokers.clone(), self.name.clone());

@@ -11,6 +11,7 @@ pub mod partitioner;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 pub use error::{PublishError, PublishErrorKind, Scope};
 
@@ -57,6 +58,16 @@ pub trait Publisher: Send + Sync + 'static {
     /// The pipelined side of this publisher, if it has one.
     fn pipelined(&self) -> Option<&dyn Pipelined> {
         None
+    }
+}
+
+impl<P: Publisher> Publisher for Arc<P> {
+    fn publish(&self, message: &Message) -> impl Future<Output = Result<Delivery, PublishError>> + Send {
+        P::publish(self, message)
+    }
+
+    fn pipelined(&self) -> Option<&dyn Pipelined> {
+        P::pipelined(self)
     }
 }
 

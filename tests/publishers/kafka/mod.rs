@@ -1,9 +1,12 @@
 //! Kafka's own: what the conformance suite cannot ask of every publisher.
 
+mod away;
 mod conformance;
 mod faults;
+mod mock;
 mod plain;
 mod session;
+mod threads;
 
 use std::collections::BTreeMap;
 use std::future::Future;

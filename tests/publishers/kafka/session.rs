@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use eventferry::Message;
 use eventferry::publish::partitioner::partition_of;
-use eventferry::publish::{Full, Pipelined, PublishErrorKind, Scope};
+use eventferry::publish::{Full, Pipelined, PublishErrorKind, Publisher, Scope};
 use eventferry_tests::kafka::TestTopic;
 use eventferry_tests::servers;
 
@@ -120,4 +120,76 @@ async fn an_event_refused_on_a_warm_partition_ends_the_session_with_nothing_afte
     assert!(log.len() <= 100, "nothing after the refused event: {}", log.len());
     let delivered: Vec<u64> = (0..log.len() as u64).collect();
     assert_eq!(reported.delivered(), delivered, "and exactly that was reported");
+}
+
+#[tokio::test]
+async fn a_full_client_gives_events_back_and_keeps_their_order() {
+    let Some(brokers) = servers::require("kafka") else { return };
+    let topic = TestTopic::create(&brokers, 1, &[]).await;
+    let publisher = builder(&brokers).set("queue.buffering.max.messages", "50").build().unwrap();
+    let mut session = open(&publisher).await;
+    let mut reported = Reported::default();
+    let mut full = 0;
+    session.hand_over(9_999, 0, event(topic.name(), "warm")).unwrap();
+    reported.until("warming the partition", session.as_mut(), |r| !r.0.is_empty()).await;
+    for token in 0..2_000 {
+        let mut message = event(topic.name(), token.to_string());
+        while let Err(Full(back)) = session.hand_over(token, 0, message) {
+            message = back;
+            full += 1;
+            let seen = reported.0.len();
+            reported.until("room in the session", session.as_mut(), |r| r.0.len() > seen).await;
+        }
+    }
+    reported.until("all deliveries", session.as_mut(), |r| r.0.len() == 2_001).await;
+    assert!(full > 0, "the queue was never full");
+    assert!(!reported.failed());
+    reported.close(session).await;
+    assert_eq!(
+        topic.texts(0).await[1..],
+        (0..2_000).map(|token| token.to_string()).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_topic_that_grows_under_a_session_keeps_its_order() {
+    let Some(brokers) = servers::require("kafka") else { return };
+    let topic = TestTopic::create(&brokers, 1, &[]).await;
+    let publisher = builder(&brokers).build().unwrap();
+    assert_eq!(within("counting partitions", publisher.partitions(topic.name())).await.unwrap(), 1);
+    let mut session = open(&publisher).await;
+    let mut reported = Reported::default();
+    for token in 0..300 {
+        session.hand_over(token, 0, event(topic.name(), token.to_string())).unwrap();
+    }
+    topic.grow_to(3).await;
+    assert_eq!(within("counting partitions", publisher.partitions(topic.name())).await.unwrap(), 3);
+    for token in 300..600 {
+        session.hand_over(token, 0, event(topic.name(), token.to_string())).unwrap();
+        session.hand_over(1_000 + token, 2, event(topic.name(), token.to_string())).unwrap();
+    }
+    reported.until("all deliveries", session.as_mut(), |r| r.0.len() == 900).await;
+    assert!(!reported.failed());
+    reported.close(session).await;
+    assert_eq!(topic.texts(0).await, (0..600).map(|token| token.to_string()).collect::<Vec<_>>());
+    assert_eq!(topic.texts(2).await, (300..600).map(|token| token.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_event_the_client_refuses_ends_the_session_and_the_plain_client_rejects_it() {
+    let Some(brokers) = servers::require("kafka") else { return };
+    let topic = TestTopic::create(&brokers, 1, &[]).await;
+    let publisher = builder(&brokers).set("message.max.bytes", "2000").build().unwrap();
+    let large = event(topic.name(), "x".repeat(5_000));
+    let mut session = open(&publisher).await;
+    let mut reported = Reported::default();
+    session.hand_over(1, 0, large.clone()).unwrap();
+    reported.until("the refusal", session.as_mut(), Reported::failed).await;
+    assert!(session.hand_over(2, 0, event(topic.name(), "2")).is_err());
+    reported.close(session).await;
+    assert_eq!(reported.errors()[0].1.kind(), PublishErrorKind::Retriable);
+    let error = within("a publish", publisher.publish(&large)).await.unwrap_err();
+    assert_eq!(error.kind(), PublishErrorKind::Rejected);
+    assert!(error.to_string().contains("raise message.max.bytes"), "{error}");
+    assert!(topic.log().await.is_empty());
 }

@@ -75,6 +75,10 @@ pub(super) fn kind_of(code: RDKafkaErrorCode) -> PublishErrorKind {
 /// The same for a report of a pipelined session, which concerns a batch: what refused it may be a neighbour, so nothing is ever dead by it.
 pub(super) fn kind_of_batch(code: RDKafkaErrorCode) -> PublishErrorKind {
     match kind_of(code) {
+        // The partition was computed from the topic's number of partitions, so it is the topic that changed, or went.
+        PublishErrorKind::Unavailable(Scope::Partition) if code == RDKafkaErrorCode::UnknownPartition => {
+            PublishErrorKind::Unavailable(Scope::Topic)
+        }
         // A session has no transactional id: a changed epoch is the end of the session and of nothing else.
         PublishErrorKind::Rejected | PublishErrorKind::Fenced => PublishErrorKind::Retriable,
         kind @ (PublishErrorKind::Unavailable(_) | PublishErrorKind::Throttled | PublishErrorKind::Retriable) => kind,
@@ -135,7 +139,7 @@ mod tests {
             (Code::UnknownTopicOrPartition, TOPIC, TOPIC),
             (Code::UnknownTopicId, TOPIC, TOPIC),
             (Code::TopicAuthorizationFailed, TOPIC, TOPIC),
-            (Code::UnknownPartition, PARTITION, PARTITION),
+            (Code::UnknownPartition, PARTITION, TOPIC),
             (Code::MessageTimedOut, PARTITION, PARTITION),
             (Code::LeaderNotAvailable, PARTITION, PARTITION),
             (Code::NotLeaderForPartition, PARTITION, PARTITION),

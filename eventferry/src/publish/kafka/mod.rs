@@ -15,6 +15,7 @@
 mod client;
 mod config;
 mod error;
+mod gapless;
 mod incoming;
 mod plain;
 mod publisher;

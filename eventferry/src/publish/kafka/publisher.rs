@@ -55,14 +55,11 @@ impl KafkaPublisher {
         })
     }
 
-    async fn count(&self, topic: &str, age: Duration) -> Result<u32, PublishError> {
-        self.topics.count(&self.plain, topic, age, self.settings.metadata_timeout).await
-    }
-
     /// Where an event goes; none lets the client choose.
     async fn partition(&self, message: &Message) -> Result<Option<i32>, PublishError> {
         let topic = message.topic();
-        let count = self.count(topic, COUNT_AGE).await?;
+        let time = self.settings.question_timeout();
+        let count = self.topics.count(&self.plain, topic, COUNT_AGE, time).await?;
         match (message.partition(), message.key()) {
             (Some(partition), _) if u32::try_from(partition).is_ok_and(|p| p < count) => Ok(Some(partition)),
             (Some(partition), _) => Err(PublishError::new(
@@ -81,7 +78,7 @@ impl KafkaPublisher {
         }
     }
 
-    /// What a failed publish means. A timeout says nothing by itself, so the broker is asked whether it is there.
+    /// What a failed publish means. A timeout says nothing by itself, and a partition can be gone with its topic: so the broker is asked.
     async fn judge(&self, topic: &str, code: RDKafkaErrorCode) -> PublishError {
         if code == RDKafkaErrorCode::NoOffset {
             let text = format!("failed to publish to topic `{topic}`: the client reported success without an offset");
@@ -91,8 +88,8 @@ impl KafkaPublisher {
         if matches!(kind, PublishErrorKind::Unavailable(_)) {
             self.topics.doubt(topic).await;
         }
-        if code == RDKafkaErrorCode::MessageTimedOut {
-            let time = self.settings.metadata_timeout.min(self.settings.publish_deadline / 5);
+        if matches!(code, RDKafkaErrorCode::MessageTimedOut | RDKafkaErrorCode::UnknownPartition) {
+            let time = self.settings.question_timeout();
             if let Err(error) = self.topics.count(&self.plain, topic, Duration::ZERO, time).await {
                 return error;
             }
@@ -126,7 +123,12 @@ impl Pipelined for KafkaPublisher {
         Box::pin(async move {
             let opened = tokio::task::spawn_blocking(move || KafkaSession::open(&settings, generation)).await;
             match opened {
-                Ok(session) => session.map(|session| Box::new(session) as Box<dyn Session>),
+                Ok(session) => session.map(|session| {
+                    if let Some(client) = session.client() {
+                        self.topics.inform(&client);
+                    }
+                    Box::new(session) as Box<dyn Session>
+                }),
                 Err(error) => Err(
                     PublishError::new(PublishErrorKind::Unavailable(Scope::Publisher), "failed to open a Kafka session").with_source(error),
                 ),
@@ -135,6 +137,7 @@ impl Pipelined for KafkaPublisher {
     }
 
     fn partitions<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u32, PublishError>> {
-        Box::pin(self.count(topic, Duration::ZERO))
+        let time = self.settings.metadata_timeout;
+        Box::pin(self.topics.count(&self.plain, topic, Duration::ZERO, time))
     }
 }

@@ -2,22 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{Producer, ProducerContext, PurgeConfig, ThreadedProducer};
-use tokio::sync::Notify;
+use rdkafka::error::RDKafkaErrorCode;
 
 use crate::event::Message;
-use crate::publish::kafka::client;
-use crate::publish::kafka::config::setup_failure;
-use crate::publish::kafka::error::{code_of, failure, kind_of_batch};
-use crate::publish::kafka::plain::{Answer, answer, destroy, record};
+use crate::publish::kafka::error::{failure, kind_of_batch};
+use crate::publish::kafka::gapless::{Arrived, SessionClient, Shared, Ticket};
+use crate::publish::kafka::plain::destroy;
 use crate::publish::kafka::settings::Settings;
 use crate::publish::kafka::warm::{Flow, WarmRule};
 use crate::publish::{BoxFuture, Full, PublishError, PublishErrorKind, Report, Session};
@@ -32,56 +26,16 @@ struct Place {
     flow: Flow,
 }
 
-/// What librdkafka's polling thread and the session share. The lock is held for a push or a swap, never across a call.
-#[derive(Default)]
-struct Shared {
-    arrived: Mutex<Vec<Arrived>>,
-    wake: Notify,
-    /// Set by the first failure, before its report is even in the buffer: nothing is handed to the client any more.
-    over: AtomicBool,
-    /// The client gave up for a reason that belongs to no event.
-    fatal: AtomicBool,
-}
-
-struct Arrived {
-    ticket: Ticket,
-    answer: Answer,
-}
-
-#[derive(Clone, Copy)]
-struct Ticket {
-    token: u64,
-    place: usize,
-}
-
-impl Shared {
-    fn push(&self, ticket: Ticket, answer: Answer) {
-        if answer.is_err() {
-            self.over.store(true, Ordering::Release);
-        }
-        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
-        arrived.push(Arrived { ticket, answer });
-        // Whoever waits takes all there is, so only the first of a batch has to wake it.
-        let first = arrived.len() == 1;
-        drop(arrived);
-        if first {
-            self.wake.notify_one();
-        }
-    }
-
-    fn take(&self, into: &mut Vec<Arrived>) {
-        mem::swap(&mut *self.arrived.lock().unwrap_or_else(PoisonError::into_inner), into);
-    }
-}
-
 pub(super) struct KafkaSession {
-    producer: Option<ThreadedProducer<SessionContext>>,
+    producer: Option<Arc<SessionClient>>,
     shared: Arc<Shared>,
     topics: HashMap<Arc<str>, HashMap<i32, usize>>,
     places: Vec<Place>,
     /// Places with waiting events.
     held_back: BTreeSet<usize>,
     waiting: usize,
+    /// Given to the client and not answered yet.
+    outstanding: usize,
     taken: Vec<Arrived>,
     generation: Arc<AtomicU64>,
     seen_generation: u64,
@@ -95,16 +49,16 @@ impl KafkaSession {
     /// Makes the client. Starts threads and may read certificates, so it runs beside the async threads.
     pub(super) fn open(settings: &Settings, generation: Arc<AtomicU64>) -> Result<Self, PublishError> {
         let shared = Arc::new(Shared::default());
-        let context = SessionContext(Arc::clone(&shared));
-        let producer = ThreadedProducer::from_config_and_context(&settings.pipelined(), context).map_err(|error| setup_failure(&error))?;
+        let producer = SessionClient::new(settings, Arc::clone(&shared))?;
         let seen_generation = generation.load(Ordering::Acquire);
         Ok(Self {
-            producer: Some(producer),
+            producer: Some(Arc::new(producer)),
             shared,
             topics: HashMap::new(),
             places: Vec::new(),
             held_back: BTreeSet::new(),
             waiting: 0,
+            outstanding: 0,
             taken: Vec::new(),
             generation,
             seen_generation,
@@ -116,6 +70,11 @@ impl KafkaSession {
             failed: false,
             purged: false,
         })
+    }
+
+    /// The client, for as long as the session has it.
+    pub(super) fn client(&self) -> Option<Arc<SessionClient>> {
+        self.producer.clone()
     }
 
     fn is_over(&self) -> bool {
@@ -147,16 +106,14 @@ impl KafkaSession {
         };
         let ticket = Ticket { token, place };
         let partition = self.places[place].partition;
-        let refused = producer
-            .send(record(&message, Some(partition), Box::new(ticket)))
-            .map_err(|(error, _)| code_of(&error));
-        match refused {
-            Ok(()) => self.places[place].flow.sent(),
-            Err(RDKafkaErrorCode::QueueFull) => return Err(message),
-            Err(code) => {
-                self.places[place].flow.sent();
-                self.shared.push(ticket, Err(code));
-            }
+        let refused = producer.send(&message, partition, ticket);
+        if refused == Err(RDKafkaErrorCode::QueueFull) {
+            return Err(message);
+        }
+        self.places[place].flow.sent();
+        self.outstanding += 1;
+        if let Err(code) = refused {
+            self.shared.push(ticket, Err(code));
         }
         Ok(())
     }
@@ -193,6 +150,7 @@ impl KafkaSession {
         }
         let now = Instant::now();
         let mut reports = Vec::with_capacity(taken.len());
+        self.outstanding = self.outstanding.saturating_sub(taken.len());
         for Arrived { ticket, answer } in taken.drain(..) {
             match answer {
                 Ok(delivery) => {
@@ -223,12 +181,8 @@ impl KafkaSession {
             return None;
         }
         self.failed = true;
-        let cause = self
-            .producer
-            .as_ref()
-            .filter(|_| consequence)
-            .and_then(|p| p.client().fatal_error());
-        let code = cause.map_or(code, |(code, _)| code);
+        let cause = self.producer.as_ref().filter(|_| consequence).and_then(|p| p.fatal());
+        let code = cause.unwrap_or(code);
         let topic = &self.places[place].topic;
         let attempt = "deliver in a pipelined session to";
         if code == RDKafkaErrorCode::NoOffset {
@@ -245,7 +199,7 @@ impl KafkaSession {
         if !self.purged && self.shared.fatal.load(Ordering::Acquire) {
             self.purged = true;
             if let Some(producer) = &self.producer {
-                producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
+                producer.purge();
             }
         }
     }
@@ -254,7 +208,14 @@ impl KafkaSession {
 impl Session for KafkaSession {
     fn hand_over(&mut self, token: u64, partition: i32, message: Message) -> Result<(), Full> {
         if self.is_over() {
-            return Err(Full(message));
+            if self.failed || self.outstanding > 0 || self.producer.is_none() {
+                return Err(Full(message));
+            }
+            // The client gave up while it had no event whose report could say so: this one does.
+            let place = self.place(message.topic(), partition);
+            self.outstanding += 1;
+            self.shared.push(Ticket { token, place }, Err(RDKafkaErrorCode::Fatal));
+            return Ok(());
         }
         let generation = self.generation.load(Ordering::Acquire);
         if generation != self.seen_generation {
@@ -293,7 +254,7 @@ impl Session for KafkaSession {
         Box::pin(async move {
             if let Some(producer) = self.producer.take() {
                 let destroyed = tokio::task::spawn_blocking(move || {
-                    producer.purge(PurgeConfig::default().queue().inflight());
+                    producer.end();
                     drop(producer);
                 });
                 if let Err(error) = destroyed.await {
@@ -309,34 +270,5 @@ impl Drop for KafkaSession {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Release);
         destroy(self.producer.take());
-    }
-}
-
-struct SessionContext(Arc<Shared>);
-
-impl ClientContext for SessionContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        client::log(level, facility, line);
-    }
-
-    fn stats_raw(&self, json: &[u8]) {
-        client::stats(json);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        client::client_error(&error, reason);
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            self.0.over.store(true, Ordering::Release);
-            self.0.fatal.store(true, Ordering::Release);
-            self.0.wake.notify_one();
-        }
-    }
-}
-
-impl ProducerContext for SessionContext {
-    type DeliveryOpaque = Box<Ticket>;
-
-    fn delivery(&self, report: &DeliveryResult<'_>, ticket: Self::DeliveryOpaque) {
-        self.0.push(*ticket, answer(report));
     }
 }

@@ -145,9 +145,14 @@ impl Settings {
         config
     }
 
-    /// What the client may use of the publish deadline; the rest is for finding out why it did not succeed.
-    pub(super) fn delivery_timeout(&self) -> Duration {
-        self.publish_deadline * 4 / 5
+    /// What the client may use of the publish deadline; the rest is for the two questions about the topic, before and after.
+    fn delivery_timeout(&self) -> Duration {
+        self.publish_deadline * 3 / 5
+    }
+
+    /// How long one of these questions may take.
+    pub(super) fn question_timeout(&self) -> Duration {
+        self.metadata_timeout.min(self.publish_deadline / 5)
     }
 
     fn common(&self) -> ClientConfig {
@@ -203,7 +208,7 @@ mod tests {
             ("acks", "all"),
             ("batch.num.messages", "1"),
             ("linger.ms", "0"),
-            ("message.timeout.ms", "24000"),
+            ("message.timeout.ms", "18000"),
         ] {
             assert_eq!(plain.get(name), Some(value), "{name}");
         }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataTopic;
 
 use crate::publish::kafka::error::{code_of, failure, kind_of};
+use crate::publish::kafka::gapless::SessionClient;
 use crate::publish::kafka::plain::PlainProducer;
 use crate::publish::{PublishError, PublishErrorKind, Scope};
 
@@ -18,6 +19,8 @@ pub(super) struct Topics {
     known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Known>>>>>,
     /// Rises whenever a topic turned out to be another one than before; sessions then treat every partition as cold.
     generation: Arc<AtomicU64>,
+    /// The clients of open sessions.
+    sessions: Mutex<Vec<Weak<SessionClient>>>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,8 @@ impl Topics {
             _ => false,
         };
         if other {
+            // Each client keeps its own idea of a topic for minutes: whoever learns the new number from here may use it at once.
+            self.refresh_sessions(topic, timeout).await;
             self.generation.fetch_add(1, Ordering::Release);
         }
         *slot = Some(Known {
@@ -69,6 +74,29 @@ impl Topics {
             answer,
         });
         answer.map_err(|(kind, code)| failure(kind, "find", topic, code))
+    }
+
+    /// A session was opened that must hear of changed topics.
+    pub(super) fn inform(&self, client: &Arc<SessionClient>) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|session| session.strong_count() > 0);
+        sessions.push(Arc::downgrade(client));
+    }
+
+    async fn refresh_sessions(&self, topic: &str, timeout: Duration) {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for session in sessions {
+            let topic = topic.to_owned();
+            let refreshed = tokio::task::spawn_blocking(move || {
+                if let Some(client) = session.upgrade() {
+                    client.refresh(&topic, timeout);
+                }
+            });
+            // A client that could not be refreshed finds out by itself, at the price of its session.
+            if refreshed.await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Forgets a topic's count, so that the next caller asks the broker. Says nothing about whether the topic changed.
