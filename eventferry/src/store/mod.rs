@@ -464,6 +464,10 @@ impl Default for Retention {
 ///
 /// Every method is one autocommit statement (or a read), so that a relay stopped between two of them holds no lock. Every method may be
 /// called again after an error. All times are the database's.
+///
+/// # Cancel safety
+/// A future that is dropped leaves its statement either done or not done, never half done. Every method may then be called again: at worst a
+/// lane is leased that nobody knows of until its lease is over, or an attempt is counted twice.
 pub trait Store: Send + Sync + 'static {
     /// Checks the outbox and registers this relay.
     ///

@@ -3,17 +3,16 @@
 -- The first columns name the source; they come even if there is no row (then id is null).
 -- ?1 JSON: [[lane, cursor, limit], ..], ?2 the most bytes of a payload that is read with its row
 -- The walk goes from row to row through the index of each lane: SQLite has no limit per lane in one statement otherwise.
-WITH RECURSIVE walk (lane, id, room) AS (
-    SELECT w.value ->> 0, w.value ->> 1, w.value ->> 2 FROM json_each(?1) w
+WITH RECURSIVE walk (lane, id, room, step) AS (
+    SELECT w.value ->> 0, w.value ->> 1, w.value ->> 2, 0 FROM json_each(?1) w
     UNION ALL
-    SELECT walk.lane, n.id, walk.room - 1
+    SELECT walk.lane, n.id, walk.room - 1, walk.step + 1
     FROM walk
     JOIN outbox n ON n.id = (
         SELECT x.id FROM outbox x WHERE x.lane = walk.lane AND x.id > walk.id AND x.status IN (0, 3, 5) ORDER BY x.id LIMIT 1
     )
     WHERE walk.room > 0
-),
-seed (lane, room) AS (SELECT w.value ->> 0, w.value ->> 2 FROM json_each(?1) w)
+)
 SELECT
     m.uuid,
     coalesce((SELECT q.seq FROM sqlite_sequence q WHERE q.name = 'outbox'), 0) + 1 AS xmax,
@@ -21,8 +20,6 @@ SELECT
     o.event_type, o.event_version, CASE WHEN length(o.payload) <= ?2 THEN o.payload END AS payload, length(o.payload) AS payload_bytes,
     o.content_type, o.headers, o.created_at, max(0, o.available_at - CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000) AS due_in
 FROM outbox_meta m
-LEFT JOIN (
-    SELECT walk.lane AS lane, walk.id AS id FROM walk JOIN seed ON seed.lane = walk.lane AND walk.room < seed.room
-) found
+LEFT JOIN (SELECT walk.lane, walk.id FROM walk WHERE walk.step > 0) found
 LEFT JOIN outbox o ON o.id = found.id
 ORDER BY found.lane, found.id
