@@ -55,15 +55,14 @@ struct Damage {
 }
 
 /// How far the damaging of a request has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Stage {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
     /// No request was damaged yet.
     Waiting,
     /// The request is held back, until another one came behind it or half a second has passed.
     Held,
-    /// The damaged request was sent, and answered.
-    Answered,
+    /// The damaged request was sent, and answered; `followed` says whether the client had sent another one behind it.
+    Answered { followed: bool },
 }
 
 impl KafkaProxy {
@@ -117,13 +116,28 @@ impl KafkaProxy {
         });
     }
 
-    /// Waits until the damaging has come to a stage.
-    ///
-    /// # Panics
-    /// Never: the proxy outlives the call.
-    pub async fn damage_is(&self, stage: Stage) {
+    /// Waits until the request that is to be damaged is held back.
+    pub async fn held(&self) {
+        self.damaged_to(|stage| (stage != Stage::Waiting).then_some(())).await;
+    }
+
+    /// Waits until the damaged request was answered; says whether the client had sent another one behind it.
+    pub async fn answered(&self) -> bool {
+        self.damaged_to(|stage| match stage {
+            Stage::Answered { followed } => Some(followed),
+            Stage::Waiting | Stage::Held => None,
+        })
+        .await
+    }
+
+    async fn damaged_to<T>(&self, reached: impl Fn(Stage) -> Option<T>) -> T {
         let mut damaged = self.script.damaged.subscribe();
-        damaged.wait_for(|now| *now >= stage).await.expect("the proxy has the sender");
+        loop {
+            if let Some(value) = reached(*damaged.borrow_and_update()) {
+                return value;
+            }
+            damaged.changed().await.expect("the proxy has the sender");
+        }
     }
 
     /// Closes every connection and refuses new ones.
@@ -213,7 +227,9 @@ async fn pass_requests(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHa
             .insert(correlation(&damaged[8..]), answered);
         to.write_all(&damaged).await?;
         answer.await.map_err(io::Error::other)?;
-        script.damaged.send_replace(Stage::Answered);
+        script.damaged.send_replace(Stage::Answered {
+            followed: behind.is_some(),
+        });
         if let Some(behind) = behind {
             to.write_all(&behind).await?;
         }

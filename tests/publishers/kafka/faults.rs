@@ -7,7 +7,7 @@ use std::time::Duration;
 use eventferry::publish::PublishErrorKind;
 use eventferry::publish::kafka::KafkaPublisherBuilder;
 use eventferry_tests::kafka::TestTopic;
-use eventferry_tests::kafka_proxy::{KafkaProxy, Stage};
+use eventferry_tests::kafka_proxy::KafkaProxy;
 use eventferry_tests::servers;
 
 use super::{Reported, builder, event, open, unchecked};
@@ -97,7 +97,7 @@ async fn first_request_damaged(proxy: &KafkaProxy, change: fn(KafkaPublisherBuil
     let mut reported = Reported::default();
     proxy.damage_next(text(1).as_bytes(), text(9).as_bytes());
     session.hand_over(1, 0, event(topic.name(), text(1))).expect("there is room");
-    super::within("the first request", proxy.damage_is(Stage::Held)).await;
+    super::within("the first request", proxy.held()).await;
     for token in 2..12 {
         session
             .hand_over(token, 0, event(topic.name(), text(token)))
@@ -106,7 +106,7 @@ async fn first_request_damaged(proxy: &KafkaProxy, change: fn(KafkaPublisherBuil
     reported
         .until("an error or eleven deliveries", session.as_mut(), |r| r.failed() || r.0.len() == 11)
         .await;
-    super::within("the answer", proxy.damage_is(Stage::Answered)).await;
+    super::within("the answer", proxy.answered()).await;
     reported.close(session).await;
     Outcome {
         log: topic.texts(0).await,
@@ -137,4 +137,37 @@ async fn a_success_report_without_an_offset_delivers_nothing_and_ends_the_sessio
     assert_eq!(token, 1, "{errors:?}");
     assert!(error.to_string().contains("without an offset"), "{error}");
     outcome.assert_truthful();
+}
+
+/// Whether a session that wrote a partition before has several requests on their way there at once.
+async fn pipelines_again(proxy: &KafkaProxy, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> bool {
+    let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
+    let topic = TestTopic::create(&brokers, 1, &[]).await;
+    let publisher = change(builder(proxy.address()).set("linger.ms", "0"))
+        .build()
+        .expect("the settings are good");
+    let mut session = open(&publisher).await;
+    let mut reported = Reported::default();
+    session.hand_over(0, 0, event(topic.name(), text(0))).expect("there is room");
+    reported.until("the first delivery", session.as_mut(), |r| !r.0.is_empty()).await;
+    proxy.damage_next(text(1).as_bytes(), text(9).as_bytes());
+    session.hand_over(1, 0, event(topic.name(), text(1))).expect("there is room");
+    super::within("the second request", proxy.held()).await;
+    for token in 2..12 {
+        session
+            .hand_over(token, 0, event(topic.name(), text(token)))
+            .expect("there is room");
+    }
+    let followed = super::within("the answer", proxy.answered()).await;
+    reported.until("twelve deliveries", session.as_mut(), |r| r.0.len() == 12).await;
+    reported.close(session).await;
+    assert_eq!(topic.texts(0).await, (0..12).map(text).collect::<Vec<_>>());
+    followed
+}
+
+#[tokio::test]
+async fn a_warm_partition_pipelines_and_one_that_was_idle_begins_again_with_one_event() {
+    let Some(proxy) = KafkaProxy::start().await else { return };
+    assert!(pipelines_again(&proxy, |builder| builder).await);
+    assert!(!pipelines_again(&proxy, |builder| builder.idle_limit(Duration::ZERO)).await);
 }

@@ -1,9 +1,12 @@
 //! The plain client against a real broker.
 
+use eventferry::IncomingMessage;
 use eventferry::publish::partitioner::partition_of;
 use eventferry::publish::{PublishErrorKind, Publisher, Scope};
-use eventferry_tests::kafka::TestTopic;
+use eventferry_tests::kafka::{PATIENCE, TestTopic};
 use eventferry_tests::servers;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::{builder, event, within};
 
@@ -26,4 +29,41 @@ async fn a_key_chooses_the_partition_as_javas_client_does_and_a_named_partition_
     let senseless = event(topic.name(), "x").with_partition(-7);
     let error = within("publishing", publisher.publish(&senseless)).await.unwrap_err();
     assert_eq!(error.kind(), PublishErrorKind::Rejected, "{error}");
+}
+
+#[tokio::test]
+async fn a_message_of_rdkafkas_consumer_is_read_in_place() {
+    let Some(brokers) = servers::require("kafka") else { return };
+    let topic = TestTopic::create(&brokers, 1, &[]).await;
+    let publisher = builder(&brokers).build().unwrap();
+    let sent = event(topic.name(), "{}")
+        .with_header("event-type", "OrderCreated")
+        .with_header("event-version", "3")
+        .with_header("aggregate-id", "ключ")
+        .with_header("event-position", "77");
+    within("publishing", publisher.publish(&sent)).await.unwrap();
+    let (name, read) = (topic.name().to_owned(), PATIENCE);
+    let consumed = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("group.id", "g")
+            .create()
+            .unwrap();
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(&name, 0, Offset::Beginning).unwrap();
+        consumer.assign(&from).unwrap();
+        let message = consumer.poll(read).unwrap().unwrap();
+        check(&message, &name);
+        message.detach()
+    })
+    .await
+    .unwrap();
+    check(&consumed, topic.name());
+}
+
+fn check(message: &dyn IncomingMessage, topic: &str) {
+    assert_eq!((message.topic(), message.payload()), (topic, Some(&b"{}"[..])));
+    assert_eq!((message.event_type(), message.event_version()), (Some("OrderCreated"), Some(3)));
+    assert_eq!((message.aggregate_id(), message.position()), (Some("ключ"), Some(77)));
+    assert_eq!(message.message_id(), None);
 }

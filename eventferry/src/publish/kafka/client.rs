@@ -2,18 +2,26 @@
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-use tracing::{debug, error, trace, warn};
+use tracing::{Level, debug, error, trace, warn};
 
 /// Passes one of librdkafka's log lines on. They name brokers and topics, never a payload; librdkafka hides secrets in them itself.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    // A macro needs its level at compile time.
+    match level_of(level) {
+        Level::ERROR => error!(target: "librdkafka", facility, "{line}"),
+        Level::WARN => warn!(target: "librdkafka", facility, "{line}"),
+        Level::INFO | Level::DEBUG => debug!(target: "librdkafka", facility, "{line}"),
+        Level::TRACE => trace!(target: "librdkafka", facility, "{line}"),
+    }
+}
+
+/// To librdkafka a refused connection is an error; here it is retried, so nobody must act yet.
+fn level_of(level: RDKafkaLogLevel) -> Level {
     match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            error!(target: "librdkafka", facility, "{line}");
-        }
-        // To librdkafka a refused connection is an error; here it is retried, so nobody must act yet.
-        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => warn!(target: "librdkafka", facility, "{line}"),
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => debug!(target: "librdkafka", facility, "{line}"),
-        RDKafkaLogLevel::Debug => trace!(target: "librdkafka", facility, "{line}"),
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => Level::ERROR,
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => Level::WARN,
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => Level::DEBUG,
+        RDKafkaLogLevel::Debug => Level::TRACE,
     }
 }
 
@@ -25,4 +33,23 @@ pub(super) fn stats(json: &[u8]) {
 /// Passes on an error that belongs to no event. The client goes on by itself.
 pub(super) fn client_error(error: &KafkaError, reason: &str) {
     warn!(target: "librdkafka", code = ?error.rdkafka_error_code(), "{reason}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_human_must_mend_is_an_error() {
+        for (theirs, ours) in [
+            (RDKafkaLogLevel::Critical, Level::ERROR),
+            (RDKafkaLogLevel::Error, Level::WARN),
+            (RDKafkaLogLevel::Warning, Level::WARN),
+            (RDKafkaLogLevel::Notice, Level::DEBUG),
+            (RDKafkaLogLevel::Info, Level::DEBUG),
+            (RDKafkaLogLevel::Debug, Level::TRACE),
+        ] {
+            assert_eq!(level_of(theirs), ours, "{theirs:?}");
+        }
+    }
 }

@@ -157,7 +157,7 @@ impl Settings {
 
     fn common(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("reconnect.backoff.max.ms", "1000");
+        config.set("client.id", "eventferry").set("reconnect.backoff.max.ms", "1000");
         for (name, value) in &self.user {
             config.set(name, value);
         }
