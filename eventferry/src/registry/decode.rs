@@ -9,7 +9,7 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// The event is found by the header `event-type`; the topic decides only between events of one name, so messages of dead-letter,
     /// retry and mirrored topics decode as well. A message without that header is read as the only event its topic has in the set. A
-    /// payload of an earlier version is brought up to the event's own.
+    /// payload of an earlier version is brought up to the event's own; without the header `event-version` it is read as the latest.
     ///
     /// # Errors
     /// By [`DecodeError::kind`]; [`DecodeError::is_unknown`] is what a consumer of a shared topic skips.

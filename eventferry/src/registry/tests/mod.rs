@@ -1,14 +1,15 @@
+mod checks;
+mod drafts;
 mod secrets;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{MessageId, TableName, TraceContext};
+use crate::event::{MessageId, TableName};
 use crate::outbox::{NewRecord, Payload, Record};
 use crate::registry::EnqueueErrorKind;
 use crate::store::memory::MemoryStore;
@@ -103,40 +104,6 @@ async fn an_event_is_stored_as_it_was_checked() {
 }
 
 #[tokio::test]
-async fn what_the_schema_forbids_is_not_written_and_the_transaction_goes_on() {
-    let (store, events) = (MemoryStore::new(), ShopEvents::new().unwrap());
-    let mut tx = store.begin();
-    let error = events.enqueue(&mut tx, order("secret-id", 0)).await.unwrap_err();
-    assert_eq!(error.kind(), EnqueueErrorKind::Refused);
-    assert_eq!(
-        error.to_string(),
-        "the schema of `OrderCreated` forbids this event: `/total_cents` must be at least 1"
-    );
-    assert_eq!(error.violations()[0].rule(), "minimum");
-    assert!(!error.is_retryable());
-    events.enqueue(&mut tx, order("o-2", 1)).await.unwrap();
-    tx.commit();
-    assert_eq!(store.rows().len(), 1);
-}
-
-#[tokio::test]
-async fn a_pointer_shows_declared_names_and_no_map_keys() {
-    let (store, events) = (MemoryStore::new(), ShopEvents::new().unwrap());
-    let mut event = order("o-1", 1);
-    let line = Line {
-        sku: "too-long-secret".to_owned(),
-    };
-    event.by_email.insert("john@secret.example/~x".to_owned(), line);
-    let error = events.enqueue(&mut store.begin(), event).await.unwrap_err();
-    assert_eq!(error.violations()[0].pointer(), "/by_email/*/sku");
-    let text = format!("{error} {error:?}");
-    assert!(
-        !text.contains("secret") && text.contains("must have at most 3 characters"),
-        "{text}"
-    );
-}
-
-#[tokio::test]
 async fn a_batch_of_mixed_types_is_one_insert_with_receipts_in_order() {
     let (store, events) = (MemoryStore::new(), ShopEvents::new().unwrap());
     let mut tx = Counting {
@@ -174,103 +141,6 @@ async fn one_refused_event_refuses_its_batch() {
 }
 
 #[tokio::test]
-async fn a_draft_says_more_of_its_delivery() {
-    let (store, events) = (MemoryStore::new(), ShopEvents::new().unwrap().trace_source(|| None));
-    let context = TraceContext::new("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
-        .unwrap()
-        .with_state("a=1")
-        .unwrap();
-    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
-    let mut tx = store.begin();
-    let draft = events
-        .event(order("a", 1))
-        .key("k")
-        .header("x", "y\tz")
-        .deliver_at(at)
-        .partition(3)
-        .trace_context(&context);
-    draft.enqueue(&mut tx).await.unwrap();
-    events.event(order("a", 1)).no_key().enqueue(&mut tx).await.unwrap();
-    events.enqueue(&mut tx, CartShared { cart: Cow::Borrowed("c") }).await.unwrap();
-    tx.commit();
-    let rows = store.rows();
-    assert_eq!(
-        (rows[0].key.as_deref(), rows[0].partition, rows[0].ordered),
-        (Some("k"), Some(3), false)
-    );
-    assert_eq!(rows[0].headers.get("x"), Some("y\tz"));
-    assert_eq!(rows[0].headers.get("traceparent"), Some(context.traceparent()));
-    assert_eq!(rows[0].headers.get("trace-id"), Some(context.trace_id()));
-    assert_eq!(crate::consume::trace_context(&rows[0].clone().into_message("s")), Some(context));
-    assert_eq!((rows[1].key.as_deref(), rows[1].headers.get("traceparent")), (None, None));
-    assert!(!rows[2].ordered);
-}
-
-#[tokio::test]
-async fn the_trace_source_is_asked_unless_the_draft_says_otherwise() {
-    fn source() -> Option<TraceContext> {
-        TraceContext::new("00-11111111111111111111111111111111-2222222222222222-00")
-            .ok()?
-            .with_state("s=1")
-            .ok()
-    }
-    let (store, events) = (MemoryStore::new(), ShopEvents::new().unwrap().trace_source(source));
-    let mut tx = store.begin();
-    events.enqueue(&mut tx, order("a", 1)).await.unwrap();
-    let other = TraceContext::new("00-33333333333333333333333333333333-4444444444444444-01").unwrap();
-    events.event(order("a", 1)).trace_context(&other).enqueue(&mut tx).await.unwrap();
-    tx.commit();
-    let rows = store.rows();
-    assert_eq!(rows[0].headers.get("trace-id"), Some("11111111111111111111111111111111"));
-    assert_eq!(rows[0].headers.get("tracestate"), Some("s=1"));
-    assert_eq!(rows[1].headers.get("trace-id"), Some("33333333333333333333333333333333"));
-    assert_eq!(
-        rows[1].headers.get("tracestate"),
-        None,
-        "a state without its parent would be somebody else's"
-    );
-}
-
-#[tokio::test]
-async fn what_cannot_be_stored_is_refused_without_showing_it() {
-    let (store, events) = (MemoryStore::new(), ShopEvents::new().unwrap());
-    let mut tx = Counting {
-        inserts: Vec::new(),
-        tx: store.begin(),
-    };
-    let mut tenant = order("a", 1);
-    tenant.tenant = Some("secret\r\nx: y".to_owned());
-    let drafts = [
-        (events.event(order("secret\0", 1)), "its aggregate id holds a NUL"),
-        (events.event(tenant), "the value of header `tenant-id` holds a control"),
-        (events.event(order("a", 1)).key("secret\0"), "its key holds a NUL"),
-        (
-            events.event(order("a", 1)).header("Message-Id", "secret"),
-            "written by eventferry itself",
-        ),
-        (events.event(order("a", 1)).header("x", "secret\0"), "the value of header `x`"),
-        (events.event(order("a", 1)).partition(u32::MAX), "its partition is above"),
-    ];
-    for (draft, text) in drafts {
-        let error = draft.enqueue(&mut tx).await.unwrap_err();
-        assert_eq!(error.kind(), EnqueueErrorKind::Invalid);
-        let shown = format!("{error} {error:?}");
-        assert!(shown.contains(text) && !shown.contains("secret"), "{shown}");
-    }
-    assert!(tx.inserts.is_empty());
-}
-
-#[tokio::test]
-async fn the_first_mistake_of_a_draft_is_kept() {
-    let (store, events) = (MemoryStore::new(), ShopEvents::new().unwrap());
-    let draft = events.event(order("a", 0)).key("k\0").header("message-id", "x");
-    assert_eq!(
-        draft.enqueue(&mut store.begin()).await.unwrap_err().kind(),
-        EnqueueErrorKind::Refused
-    );
-}
-
-#[tokio::test]
 async fn the_store_s_error_can_be_reached() {
     let events = ShopEvents::new().unwrap().table(TableName::new("sales.outbox").unwrap());
     let error = events.enqueue(&mut Failing, order("a", 1)).await.unwrap_err();
@@ -288,27 +158,6 @@ async fn a_store_that_forgets_a_receipt_is_no_success() {
     let error = events.enqueue(&mut Forgetful, order("a", 1)).await.unwrap_err();
     assert_eq!(error.kind(), EnqueueErrorKind::Store);
     assert!(events.enqueue_all(&mut Forgetful, [events.event(order("a", 1))]).await.is_err());
-}
-
-#[tokio::test]
-async fn a_view_is_checked_by_the_schema_of_its_event() {
-    let (store, events) = (MemoryStore::new(), ShopEvents::new().unwrap());
-    let id = "o-1".to_owned();
-    let view = |total_cents| OrderView {
-        order_id: &id,
-        tenant: None,
-        total_cents,
-    };
-    let mut tx = store.begin();
-    events.enqueue(&mut tx, view(1)).await.unwrap();
-    assert_eq!(
-        events.enqueue(&mut tx, view(0)).await.unwrap_err().kind(),
-        EnqueueErrorKind::Refused
-    );
-    tx.commit();
-    let message = store.rows()[0].clone().into_message("s");
-    assert_eq!(events.decode_as::<OrderView<'_>>(&message).unwrap().order_id, "o-1");
-    assert_eq!(events.decode_as::<OrderCreated>(&message).unwrap().order_id, "o-1");
 }
 
 #[test]
@@ -339,40 +188,6 @@ fn nothing_of_the_event_is_held_while_the_database_is_waited_for() {
     tx.commit();
     assert!(store.rows().is_empty(), "dropped before it was polled, an enqueue writes nothing");
     shared(&events);
-}
-
-#[test]
-fn a_checked_decode_refuses_what_the_schema_of_the_version_forbids() {
-    let message = crate::Message::new("orders", br#"{"order_id":"a","total_cents":0}"#.to_vec()).with_header("event-type", "OrderCreated");
-    let events = ShopEvents::new().unwrap();
-    assert!(
-        events.decode(&message).is_ok(),
-        "the writer has checked; a reader does not unless it is asked to"
-    );
-    let error = events.checked_decode().unwrap().decode(&message).unwrap_err();
-    assert_eq!(error.kind(), crate::DecodeErrorKind::Refused);
-    assert_eq!(error.violations()[0].pointer(), "/total_cents");
-}
-
-#[test]
-fn a_wrong_schema_is_found_when_the_set_is_made() {
-    #[derive(Serialize, Deserialize, JsonSchema, OutboxEvent)]
-    #[outbox(crate = crate, topic = "t", aggregate_type = "a")]
-    struct Bad {
-        #[outbox(aggregate_id)]
-        #[schemars(extend("pattern" = "("))]
-        id: String,
-    }
-    define_outbox! {
-        #[outbox(crate = crate)]
-        type Bads;
-        enum BadEvent { Bad }
-    }
-    let error = Bads::new().unwrap_err();
-    assert_eq!(
-        (error.event(), error.to_string().as_str()),
-        ("Bad", "failed to compile the schema of `Bad` version 1")
-    );
 }
 
 /// A transaction that counts its round trips.
