@@ -6,6 +6,7 @@ mod late;
 mod locks;
 mod order;
 mod plans;
+mod races;
 mod setup;
 mod support;
 
