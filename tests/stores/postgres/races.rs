@@ -247,7 +247,7 @@ async fn an_ack_goes_round_a_row_that_somebody_has_locked() {
         assert!(left(&statuses[4]));
         outbox.commit(operator).await;
         within(outbox.store.done(&names, retention)).await.unwrap();
-        assert!(!outbox.store.look_up(&names).await.unwrap().iter().any(|status| left(status)));
+        assert!(!outbox.store.look_up(&names).await.unwrap().iter().any(left));
     }
 }
 

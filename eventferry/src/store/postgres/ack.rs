@@ -18,6 +18,9 @@ const DELAY_MAX_MICROS: i64 = 3_155_760_000_000_000;
 
 impl PostgresStore {
     pub(super) async fn ack(&self, rows: &[RowId], retention: Retention) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let (all, free) = match retention {
             Retention::Keep(_) => (&self.sql.done_keep, &self.sql.done_keep_free),
             Retention::Delete => (&self.sql.done_delete, &self.sql.done_delete_free),
@@ -31,10 +34,11 @@ impl PostgresStore {
             answer => return answer,
         }
         // Somebody holds one of the rows: the others must not wait for it.
-        for skipped in self.ack_free(free, &rows).await? {
-            self.ack_all(all, &[skipped]).await?;
+        let skipped = self.ack_free(free, &rows).await?;
+        if skipped.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.ack_all(all, &skipped).await
     }
 
     async fn ack_all(&self, statement: &SqlStr, rows: &[RowId]) -> Result<(), StoreError> {
@@ -64,6 +68,9 @@ impl PostgresStore {
     }
 
     pub(super) async fn refuse(&self, relay: RelayId, verdicts: &[Verdict]) -> Result<Vec<VerdictOutcome>, StoreError> {
+        if verdicts.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut outcomes = self.write_verdicts(relay, verdicts).await?;
         let unmatched: Vec<usize> = (0..verdicts.len()).filter(|place| outcomes[*place].is_none()).collect();
         if !unmatched.is_empty() {

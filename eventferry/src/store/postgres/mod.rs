@@ -1,4 +1,4 @@
-//! The store on PostgreSQL, version 13 or later.
+//! The store on PostgreSQL, version 14 or later.
 //!
 //! [`PostgresStore`] is what a relay carries from; producers need nothing but an open `sqlx::Transaction`. `docs/postgres.md` tells an
 //! operator about roles, settings and the price of the lock that keeps ids in commit order.

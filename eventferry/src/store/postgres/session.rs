@@ -35,7 +35,7 @@ pub(super) struct InUse<'a> {
 }
 
 impl Session {
-    /// A session that connects when it is first used; `name` goes into `application_name`.
+    /// A session that connects when it is first used; `name` goes into `application_name`, where `session.sql` finds it again.
     pub(super) fn new(name: &'static str) -> Self {
         Self {
             name,
