@@ -5,4 +5,6 @@ mod decode;
 mod lifetimes;
 mod sets;
 mod shared;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+mod stores;
 mod versions;
