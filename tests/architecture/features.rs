@@ -33,6 +33,28 @@ fn a_producer_adds_the_checker_and_its_database_only() {
     }
 }
 
+#[test]
+fn the_shop_s_consumer_shares_the_events_and_none_of_the_producer_s_weight() {
+    let consumer = tree(&["-p", "shop-consumer"]);
+    assert!(
+        consumer.contains(&"shop-events".to_owned()) && consumer.contains(&"rdkafka".to_owned()),
+        "{consumer:?}"
+    );
+    for absent in ["sqlx", "sqlx-core", "jsonschema"] {
+        assert!(
+            !consumer.contains(&absent.to_owned()),
+            "`{absent}` is in the tree of the shop's consumer"
+        );
+    }
+    let producer = tree(&["-p", "shop-producer"]);
+    for present in ["shop-events", "sqlx", "jsonschema"] {
+        assert!(
+            producer.contains(&present.to_owned()),
+            "`{present}` is not in the tree of the shop's producer"
+        );
+    }
+}
+
 /// The manifest of a user's crate outside this workspace.
 const CONSUMER: &str = r#"
 [package]

@@ -4,6 +4,7 @@ mod secrets;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use schemars::JsonSchema;
@@ -188,6 +189,43 @@ fn nothing_of_the_event_is_held_while_the_database_is_waited_for() {
     tx.commit();
     assert!(store.rows().is_empty(), "dropped before it was polled, an enqueue writes nothing");
     shared(&events);
+}
+
+#[tokio::test]
+async fn an_enqueue_dropped_half_way_can_be_repeated_with_its_message_id() {
+    let (store, events) = (MemoryStore::new(), ShopEvents::new().unwrap());
+    let id = MessageId::random();
+    let mut tx = Slow {
+        tx: store.begin(),
+        inserted: false,
+    };
+    {
+        let mut half = events.event(order("a", 1)).message_id(id).enqueue(&mut tx);
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(Pin::new(&mut half).poll(cx).is_ready())).await;
+        assert!(!polled, "the store has not answered yet");
+    }
+    assert!(tx.inserted, "the row is in the transaction, though nobody was told");
+    let again = events.event(order("a", 1)).message_id(id).enqueue(&mut tx.tx).await.unwrap();
+    assert!(again.is_duplicate());
+    tx.tx.commit();
+    assert_eq!(store.rows().len(), 1);
+}
+
+/// A transaction that has written before it answers, as a database does.
+struct Slow {
+    tx: crate::store::memory::MemoryTransaction,
+    inserted: bool,
+}
+
+impl OpenTransaction for Slow {
+    fn insert<'a>(&'a mut self, table: &'a TableName, records: Vec<NewRecord>) -> BoxFuture<'a, Result<Vec<Receipt>, StoreError>> {
+        Box::pin(async move {
+            let receipts = self.tx.insert(table, records).await?;
+            self.inserted = true;
+            std::future::pending::<()>().await;
+            Ok(receipts)
+        })
+    }
 }
 
 /// A transaction that counts its round trips.
