@@ -137,6 +137,8 @@ macro_rules! conformance_store {
                 other_aggregates_do_not_wait
                 unordered_events_do_not_wait
                 two_transactions_that_wait_for_each_other_do_not_hang
+                a_dropped_enqueue_can_be_repeated_with_its_message_id
+                a_writer_that_gives_up_waiting_blocks_nobody
             }
             late {
                 rows_that_become_visible_late_are_returned_once

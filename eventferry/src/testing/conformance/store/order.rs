@@ -1,5 +1,8 @@
 //! Ids of one aggregate follow the order of its commits, because a second writer waits for the first.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use crate::store::{OpenTransaction, StoreErrorKind};
 use crate::testing::conformance::store::Harness;
 use crate::testing::conformance::store::support::{event, insert, message_ids, put, read_all, row_of, still_waits, unordered, within};
@@ -111,4 +114,36 @@ pub async fn two_transactions_that_wait_for_each_other_do_not_hang<H: Harness>(h
     assert_eq!(error.kind(), StoreErrorKind::Contention, "{error}");
     assert!(error.is_retryable());
     assert_eq!(read_all(h).await.len(), 2);
+}
+
+/// Whether a dropped enqueue wrote its event is unknown; repeated with the same message id, the event is there once.
+pub async fn a_dropped_enqueue_can_be_repeated_with_its_message_id<H: Harness>(h: &H) {
+    let mut ids = Vec::new();
+    for n in 0..20 {
+        let record = event(&n.to_string());
+        ids.push(record.message_id);
+        let mut tx = h.begin().await;
+        let mut dropped = tx.insert(h.table(), vec![record.clone()]);
+        // One poll, as in a timeout that is over at once.
+        poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_ready())).await;
+        drop(dropped);
+        insert(h, &mut tx, vec![record]).await;
+        h.commit(tx).await;
+    }
+    assert_eq!(message_ids(&read_all(h).await), ids);
+}
+
+/// Who gives up waiting for an aggregate and rolls back leaves nothing behind, no lock and no place in a queue.
+pub async fn a_writer_that_gives_up_waiting_blocks_nobody<H: Harness>(h: &H) {
+    let (first, given_up, last) = (event("42"), event("42"), event("42"));
+    let mut slow = h.begin().await;
+    insert(h, &mut slow, vec![first.clone()]).await;
+    let mut impatient = h.begin().await;
+    let mut waits = impatient.insert(h.table(), vec![given_up]);
+    assert!(still_waits(&mut waits).await);
+    drop(waits);
+    h.commit(slow).await;
+    within(h.rollback(impatient)).await;
+    within(put(h, vec![last.clone()])).await;
+    assert_eq!(message_ids(&read_all(h).await), [first.message_id, last.message_id]);
 }
