@@ -181,7 +181,10 @@ fn checks(event: &Event<'_>, private: &TokenStream) -> TokenStream {
     let mut check = |text: &Text, function: &str| {
         if event.is_concrete() || text.literal.is_some() {
             let function = syn::Ident::new(function, Span::call_site());
-            checks.extend(at(&text.tokens, |tokens| quote!(const _: () = #private::#function(#tokens);)));
+            // The check stands beside the impl, where `Self` has no meaning.
+            let named = without_self(text.tokens.clone(), &event.owned());
+            let check = quote!(const _: () = #private::#function(#named););
+            checks.extend(spanned(check, text.tokens.span()));
         }
     };
     for (text, function) in [
@@ -203,6 +206,18 @@ fn checks(event: &Event<'_>, private: &TokenStream) -> TokenStream {
         checks.extend(upcast(event, previous, private));
     }
     checks
+}
+
+fn without_self(tokens: TokenStream, this: &TokenStream) -> TokenStream {
+    let named = |token| match token {
+        TokenTree::Ident(ident) if ident == "Self" => this.clone(),
+        TokenTree::Group(group) => {
+            let inner = without_self(group.stream(), this);
+            TokenTree::Group(proc_macro2::Group::new(group.delimiter(), inner)).into()
+        }
+        TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => token.into(),
+    };
+    tokens.into_iter().flat_map(named).collect()
 }
 
 fn upcast(event: &Event<'_>, previous: &Type, private: &TokenStream) -> TokenStream {

@@ -196,7 +196,8 @@ impl<'a> Event<'a> {
             syn::GenericParam::Type(ty) => ty.ident.to_token_stream(),
             syn::GenericParam::Const(constant) => constant.ident.to_token_stream(),
         });
-        quote!(#ident<#(#args),*>)
+        // With `::`, so that it can stand in an expression as well.
+        quote!(#ident::<#(#args),*>)
     }
 
     pub(crate) fn has_lifetimes(&self) -> bool {

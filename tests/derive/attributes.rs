@@ -241,3 +241,28 @@ struct Renamed {
 fn the_library_can_have_another_name() {
     assert_eq!(Renamed { id: 1 }.aggregate_id(), "1");
 }
+
+#[derive(OutboxEvent)]
+#[outbox(topic = Self::CHANNEL, aggregate_type = Self::kind(), name = concat!("Own", "Constants"), version = Self::SINCE + 1)]
+struct OwnConstants<'a> {
+    #[outbox(aggregate_id, header = Self::HEADER)]
+    id: &'a str,
+}
+
+impl OwnConstants<'_> {
+    const CHANNEL: &'static str = "own";
+    const HEADER: &'static str = "x-own";
+    const SINCE: u32 = 1;
+
+    const fn kind() -> &'static str {
+        "own"
+    }
+}
+
+#[test]
+fn constants_may_be_the_type_s_own() {
+    let event = OwnConstants { id: "1" };
+    assert_eq!((OwnConstants::TOPIC, OwnConstants::AGGREGATE_TYPE), ("own", "own"));
+    assert_eq!((OwnConstants::NAME, OwnConstants::VERSION), ("OwnConstants", 2));
+    assert_eq!(event.headers().get("x-own"), Some("1"));
+}

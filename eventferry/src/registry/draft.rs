@@ -137,7 +137,7 @@ impl<'e, S: EventSet> Draft<'e, S> {
         })
     }
 
-    /// Delivers the event not before a time. Such an event takes no place in the order of its aggregate.
+    /// Delivers the event not before a time. Such an event takes no place in the order of its aggregate, not even where the time is over.
     ///
     /// Takes the times of `std`, and of any library whose times convert into [`SystemTime`].
     pub fn deliver_at(self, at: impl Into<SystemTime>) -> Self {
