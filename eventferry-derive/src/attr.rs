@@ -57,7 +57,7 @@ impl Attrs {
             on_fields: Vec::new(),
             has_unknown: false,
         };
-        for item in items(ctxt, &input.attrs) {
+        for item in items(ctxt, &input.attrs, &mut attrs.has_unknown) {
             let name = item.name.to_string();
             if name == "crate" || ON_TYPE.contains(&name.as_str()) {
                 if attrs.on_type.iter().any(|other| other.name == item.name) {
@@ -92,7 +92,7 @@ impl Attrs {
 
 fn on_field(ctxt: &Ctxt, field: &Field, has_unknown: &mut bool) -> Vec<Item> {
     let mut known: Vec<Item> = Vec::new();
-    for item in items(ctxt, &field.attrs) {
+    for item in items(ctxt, &field.attrs, has_unknown) {
         let name = item.name.to_string();
         if !ON_FIELD.contains(&name.as_str()) {
             if ON_TYPE.contains(&name.as_str()) || name == "crate" {
@@ -131,7 +131,7 @@ fn unknown(name: &str, known: &[&str]) -> String {
 }
 
 /// Every item of every `#[outbox(..)]`; what cannot be read is reported and skipped up to the next comma.
-fn items(ctxt: &Ctxt, attrs: &[Attribute]) -> Vec<Item> {
+fn items(ctxt: &Ctxt, attrs: &[Attribute], has_unknown: &mut bool) -> Vec<Item> {
     let mut all = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("outbox")) {
         let Ok(list) = attr.meta.require_list() else {
@@ -144,6 +144,7 @@ fn items(ctxt: &Ctxt, attrs: &[Attribute]) -> Vec<Item> {
                     Ok(item) => all.push(item),
                     Err(error) => {
                         ctxt.push(error);
+                        *has_unknown = true;
                         until_comma(input);
                     }
                 }
@@ -168,8 +169,12 @@ fn item(input: ParseStream<'_>) -> Result<Item, Error> {
             return Err(Error::new_spanned(other, "expected the name of an outbox attribute"));
         }
     };
-    if input.parse::<Option<Token![=]>>()?.is_none() {
+    let is_alone = input.is_empty() || input.peek(Token![,]) || input.peek(syn::Ident);
+    if is_alone {
         return Ok(Item { name, value: None });
+    }
+    if input.peek(Token![==]) || input.parse::<Option<Token![=]>>()?.is_none() {
+        return Err(input.error(format_args!("expected `= …` or `,` after `{name}`")));
     }
     if input.is_empty() || input.peek(Token![,]) {
         return Err(Error::new_spanned(&name, format_args!("`{name}` lacks its value after `=`")));
