@@ -5,6 +5,7 @@
 mod files;
 mod mistakes;
 mod plans;
+mod relayed;
 mod writers;
 
 use std::path::{Path, PathBuf};
