@@ -12,6 +12,7 @@ mod send;
 mod settle;
 #[cfg(test)]
 mod sim;
+mod terms;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -24,11 +25,10 @@ use rustc_hash::FxHashMap;
 
 pub(crate) use queue::QueueKey;
 use send::{Flight, Route, RouteState, SessionState};
+pub(crate) use terms::{Cause, Command, DeadLetter, Fact, HandOver, LeaseCommand, Loaded, PublishCommand, ReadCommand, Way, WriteCommand};
 
-use crate::event::Message;
-use crate::outbox::{LANES, LaneLease, OnDead, Record, RetryPolicy, RowId};
-use crate::publish::PublishErrorKind;
-use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch, Renewed, Snapshot, Verdict, VerdictOutcome};
+use crate::outbox::{LANES, LaneLease, OnDead, RetryPolicy, RowId};
+use crate::store::{DueCursor, Snapshot, Verdict};
 
 /// Time since the relay started, on its own monotonic clock.
 pub(crate) type Now = Duration;
@@ -58,159 +58,6 @@ pub(crate) struct Policy {
     pub(crate) max_attempts: u32,
     pub(crate) retry: RetryPolicy,
     pub(crate) on_dead: OnDead,
-}
-
-/// Something that happened.
-#[derive(Debug)]
-pub(crate) enum Fact {
-    /// A heartbeat was answered; `held` are the leases it renewed.
-    Renewed {
-        asked_at: Now,
-        held: Vec<LaneLease>,
-        answer: Renewed,
-    },
-    /// Lanes were taken.
-    Taken { asked_at: Now, lanes: Vec<LaneLease> },
-    /// A heartbeat or a taking failed; the store is away.
-    LeaseCallFailed,
-    /// A main read came back.
-    Read { number: u64, batch: Option<ReadBatch> },
-    /// A read of some aggregates came back.
-    Aggregates { number: u64, rows: Option<Vec<Record>> },
-    /// A page of due rows came back.
-    Due { number: u64, rows: Option<Vec<DueRow>> },
-    /// A deferred payload came back.
-    Loaded { row: RowId, key: QueueKey, payload: Loaded },
-    /// A topic was looked up.
-    Described {
-        topic: Arc<str>,
-        partitions: Result<u32, PublishErrorKind>,
-    },
-    /// A session is open.
-    SessionOpened { session: u64 },
-    /// A session is over (or could not be opened), every report of it has been told, and its client is gone.
-    SessionOver { session: u64, cause: Option<Cause> },
-    /// Events were delivered.
-    Delivered(Vec<u64>),
-    /// A plain publish failed.
-    Refused {
-        token: u64,
-        kind: PublishErrorKind,
-        error: String,
-        message: Box<Message>,
-    },
-    /// The rows of the last `Ack` are recorded as delivered, or that failed.
-    Acked { ok: bool },
-    /// Verdicts were answered, or the store is away.
-    Judged {
-        verdicts: Vec<Verdict>,
-        outcomes: Option<Vec<VerdictOutcome>>,
-    },
-    /// There may be new rows.
-    Wake,
-    /// Drain and stop.
-    Stop,
-}
-
-/// The answer to `Load`.
-#[derive(Debug)]
-pub(crate) enum Loaded {
-    Failed,
-    Gone,
-    Payload(Option<Vec<u8>>),
-}
-
-/// Why a session ended.
-#[derive(Debug, Clone)]
-pub(crate) struct Cause {
-    pub(crate) token: Option<u64>,
-    pub(crate) kind: PublishErrorKind,
-}
-
-/// Something to do, by the stage that does it.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Lease(LeaseCommand),
-    Read(ReadCommand),
-    Write(WriteCommand),
-    Publish(PublishCommand),
-}
-
-/// `Renew` and `Take` are answered by one fact each.
-#[derive(Debug)]
-pub(crate) enum LeaseCommand {
-    Renew(Vec<LaneLease>),
-    Take(u8),
-    Release(Vec<LaneLease>),
-    /// Everything is handed back: forget this relay.
-    Close,
-}
-
-/// Each is answered by one fact.
-#[derive(Debug)]
-pub(crate) enum ReadCommand {
-    Lanes {
-        number: u64,
-        snapshot: Option<Snapshot>,
-        lanes: Vec<LaneRead>,
-    },
-    Aggregates {
-        number: u64,
-        wanted: Vec<AggregateRead>,
-        limit: u32,
-    },
-    Due {
-        number: u64,
-        lanes: Vec<(u8, DueCursor)>,
-        limit: u32,
-    },
-    Payload {
-        row: RowId,
-        key: QueueKey,
-    },
-}
-
-/// Each is answered by one fact.
-#[derive(Debug)]
-pub(crate) enum WriteCommand {
-    Ack(Vec<RowId>),
-    Judge(Vec<Verdict>),
-}
-
-/// A hand-over is answered by a delivery, a refusal, or the end of its session; the others by one fact each.
-#[derive(Debug)]
-pub(crate) enum PublishCommand {
-    Describe(Arc<str>),
-    OpenSession(u64),
-    CloseSession(u64),
-    HandOver(Vec<HandOver>),
-}
-
-/// One event on its way to the publisher.
-#[derive(Debug)]
-pub(crate) struct HandOver {
-    pub(crate) token: u64,
-    pub(crate) way: Way,
-}
-
-#[derive(Debug)]
-pub(crate) enum Way {
-    /// Through the session, to a partition.
-    Pipelined { partition: i32, record: Record, source: Arc<str> },
-    /// By one call.
-    Plain { record: Record, source: Arc<str> },
-    /// To the dead-letter topic, by one call.
-    DeadLetter { letter: Box<DeadLetter> },
-}
-
-/// A dead event on its way to the dead-letter topic.
-#[derive(Debug)]
-pub(crate) struct DeadLetter {
-    pub(crate) topic: String,
-    pub(crate) message: Message,
-    pub(crate) reason: String,
-    pub(crate) class: &'static str,
-    pub(crate) attempts: u32,
 }
 
 /// Counters since the relay started.

@@ -1,0 +1,104 @@
+//! How fast the relay drains a backlog here, beside what the broker's client alone does in the same run.
+//!
+//! `tests/run -- cargo run --release -p eventferry-tests --all-features --bin relay-bench [EVENTS]`. Compare the lines of one run with each
+//! other; figures of different machines, or of different hours of one machine, say nothing.
+
+use std::error::Error;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use eventferry::outbox::NewRecord;
+use eventferry::publish::Pipelined;
+use eventferry::publish::kafka::KafkaPublisher;
+use eventferry::publish::partitioner::partition_of;
+use eventferry::relay::Relay;
+use eventferry::store::postgres::PostgresStore;
+use eventferry::{Message, OpenTransaction, Retention, TableName};
+use eventferry_tests::kafka::TestTopic;
+use eventferry_tests::{postgres, servers};
+
+const BYTES: usize = 500;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let events: u64 = std::env::args().nth(1).map_or(Ok(200_000), |n| n.parse())?;
+    let kafka = servers::require("kafka").ok_or("EVENTFERRY_KAFKA is not set")?;
+    floor(&kafka, events).await?;
+    for (label, aggregates, partitions, retention) in [
+        ("10,000 aggregates, 1 partition, delete", 10_000, 1, Retention::Delete),
+        ("1 aggregate, 1 partition, delete", 1, 1, Retention::Delete),
+        ("10,000 aggregates, 12 partitions, delete", 10_000, 12, Retention::Delete),
+        ("10,000 aggregates, 12 partitions, keep", 10_000, 12, Retention::default()),
+    ] {
+        let seconds = drain(&kafka, events, aggregates, partitions, retention).await?;
+        say(label, events, seconds)?;
+    }
+    Ok(())
+}
+
+fn say(label: &str, events: u64, time: Duration) -> std::io::Result<()> {
+    let rate = u128::from(events) * 1_000_000 / time.as_micros().max(1);
+    writeln!(
+        std::io::stdout(),
+        "{label}: {events} events in {:.2} s, {rate} a second",
+        time.as_secs_f64()
+    )
+}
+
+/// The client alone: the same messages, from memory, through one session.
+async fn floor(kafka: &str, events: u64) -> Result<(), Box<dyn Error>> {
+    let topic = TestTopic::create(kafka, 12, &[]).await;
+    let publisher = KafkaPublisher::builder(kafka).build()?;
+    let mut session = publisher.open().await?;
+    let start = Instant::now();
+    let (mut sent, mut back) = (0, 0);
+    while back < events {
+        while sent < events && sent - back < 10_000 {
+            let key = format!("a{}", sent % 10_000);
+            let message = Message::new(topic.name(), vec![b'x'; BYTES]).with_key(key.clone());
+            if session.hand_over(sent, partition_of(key.as_bytes(), 12), message).is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        back += session.reports().await.len() as u64;
+    }
+    say("floor: the client alone, 12 partitions", events, start.elapsed())?;
+    drop(session.close().await);
+    Ok(())
+}
+
+async fn drain(kafka: &str, events: u64, aggregates: u64, partitions: i32, retention: Retention) -> Result<Duration, Box<dyn Error>> {
+    let db = postgres::fresh().await.ok_or("EVENTFERRY_PG_URL is not set")?;
+    PostgresStore::migrate(&db.pool, &TableName::default()).await?;
+    let topic = TestTopic::create(kafka, partitions, &[]).await;
+    for start in (0..events).step_by(2_000) {
+        let records = (start..(start + 2_000).min(events))
+            .map(|n| {
+                NewRecord::new(
+                    topic.name(),
+                    "thing",
+                    &format!("a{}", n % aggregates),
+                    "Happened",
+                    Some(vec![b'x'; BYTES]),
+                )
+            })
+            .collect();
+        let mut tx = db.pool.begin().await?;
+        tx.insert(&TableName::default(), records).await?;
+        tx.commit().await?;
+    }
+    let store = PostgresStore::new(db.pool.clone());
+    let relay = Relay::builder(store, KafkaPublisher::builder(kafka).build()?)
+        .retention(retention)
+        .build()?;
+    let start = Instant::now();
+    let relay = relay.start().await?;
+    relay.wait_for(|stats| stats.acked >= events).await?;
+    let time = start.elapsed();
+    let stats = relay.stop().await?;
+    if stats.strays != 0 {
+        return Err(format!("{} strays", stats.strays).into());
+    }
+    Ok(time)
+}

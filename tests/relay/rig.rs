@@ -1,0 +1,243 @@
+//! One outbox, one topic, writers with a ledger of their own, and the comparison of that ledger with the log.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::Future;
+use std::process::Stdio;
+use std::time::Duration;
+
+use eventferry::outbox::NewRecord;
+use eventferry::publish::kafka::KafkaPublisher;
+use eventferry::relay::{Relay, RelayBuilder, RelayHandle};
+use eventferry::store::postgres::PostgresStore;
+use eventferry::{MessageId, OpenTransaction, TableName};
+use eventferry_tests::kafka::{Logged, TestTopic};
+use eventferry_tests::postgres::FreshDatabase;
+use eventferry_tests::{postgres, servers};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// Nothing a test waits for takes this long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct Rig {
+    pub(crate) db: FreshDatabase,
+    pub(crate) topic: TestTopic,
+    pub(crate) kafka: String,
+}
+
+impl Rig {
+    /// A migrated outbox and a topic; `None`, said aloud, where a server is missing.
+    pub(crate) async fn new(partitions: i32, settings: &[(&str, &str)]) -> Option<Self> {
+        let kafka = servers::require("kafka")?;
+        let db = postgres::fresh().await?;
+        PostgresStore::migrate(&db.pool, &TableName::default()).await.expect("migrates");
+        sqlx::query("create table counters (id text primary key, n bigint not null)")
+            .execute(&db.pool)
+            .await
+            .expect("creates");
+        let topic = TestTopic::create(&kafka, partitions, settings).await;
+        Some(Self { db, topic, kafka })
+    }
+
+    pub(crate) fn store(&self) -> PostgresStore {
+        PostgresStore::new(self.db.pool.clone())
+    }
+
+    pub(crate) fn publisher(&self) -> KafkaPublisher {
+        KafkaPublisher::builder(&self.kafka).build().expect("builds")
+    }
+
+    pub(crate) fn relay(&self) -> RelayBuilder<PostgresStore, KafkaPublisher> {
+        Relay::builder(self.store(), self.publisher())
+    }
+
+    pub(crate) async fn start(&self) -> RelayHandle {
+        self.relay().build().expect("valid").start().await.expect("starts")
+    }
+
+    pub(crate) fn record(&self, aggregate: &str, n: u64) -> NewRecord {
+        NewRecord::new(
+            self.topic.name(),
+            "thing",
+            aggregate,
+            "Happened",
+            Some(format!("{{\"n\":{n}}}").into_bytes()),
+        )
+    }
+
+    /// Writes events in one transaction and answers their ids.
+    pub(crate) async fn write(&self, records: Vec<NewRecord>) -> Vec<MessageId> {
+        let ids = records.iter().map(|record| record.message_id).collect();
+        let mut tx = self.db.pool.begin().await.expect("begins");
+        tx.insert(&TableName::default(), records).await.expect("inserts");
+        tx.commit().await.expect("commits");
+        ids
+    }
+
+    /// Writes `count` events over `aggregates` aggregates, 500 a transaction; answers the ledger.
+    pub(crate) async fn fill(&self, count: u64, aggregates: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        for start in (0..count).step_by(500) {
+            let batch: Vec<_> = (start..(start + 500).min(count))
+                .map(|n| (format!("a{}", n % aggregates), n))
+                .collect();
+            let records: Vec<_> = batch.iter().map(|(aggregate, n)| self.record(aggregate, *n)).collect();
+            let ids = self.write(records).await;
+            for ((aggregate, _), id) in batch.into_iter().zip(ids) {
+                ledger.0.entry(aggregate).or_default().push(id);
+            }
+        }
+        ledger
+    }
+
+    /// How many rows there are, by status.
+    pub(crate) async fn count(&self, status: i16) -> i64 {
+        sqlx::query_scalar("select count(*) from outbox where status = $1")
+            .bind(status)
+            .fetch_one(&self.db.pool)
+            .await
+            .expect("counts")
+    }
+
+    /// Compares the ledger with what stands in the topic.
+    pub(crate) async fn compare(&self, ledger: &Ledger) -> Comparison {
+        ledger.compare(&self.topic.log().await)
+    }
+}
+
+/// What committed, in the order of commits, by aggregate.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger(pub(crate) BTreeMap<String, Vec<MessageId>>);
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Comparison {
+    pub(crate) lost: usize,
+    pub(crate) phantom: usize,
+    pub(crate) out_of_order: usize,
+    pub(crate) duplicates: usize,
+}
+
+impl Comparison {
+    pub(crate) const CLEAN: Self = Self {
+        lost: 0,
+        phantom: 0,
+        out_of_order: 0,
+        duplicates: 0,
+    };
+
+    /// Nothing lost, nothing made up, every first delivery in its place.
+    pub(crate) fn holds(&self) -> bool {
+        (self.lost, self.phantom, self.out_of_order) == (0, 0, 0)
+    }
+}
+
+impl Ledger {
+    pub(crate) fn compare(&self, log: &[Logged]) -> Comparison {
+        let mut comparison = Comparison::default();
+        let mut first: HashMap<&str, Vec<MessageId>> = HashMap::new();
+        let mut seen = HashSet::new();
+        let committed: HashSet<MessageId> = self.0.values().flatten().copied().collect();
+        for record in log {
+            let header = |name: &str| {
+                let value = record
+                    .headers
+                    .iter()
+                    .find(|(n, _)| n == name)
+                    .and_then(|(_, v)| v.as_deref())
+                    .expect("has the header");
+                std::str::from_utf8(value).expect("is text")
+            };
+            let id: MessageId = header("message-id").parse().expect("is an id");
+            if !committed.contains(&id) {
+                comparison.phantom += 1;
+            } else if seen.insert(id) {
+                first.entry(header("aggregate-id")).or_default().push(id);
+            } else {
+                comparison.duplicates += 1;
+            }
+        }
+        for (aggregate, ids) in &self.0 {
+            let arrived = first.remove(aggregate.as_str()).unwrap_or_default();
+            comparison.lost += ids.len() - arrived.len();
+            // Of what arrived, every event that stands behind one that committed later is out of its place.
+            let place: HashMap<_, _> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+            comparison.out_of_order += arrived.windows(2).filter(|pair| place[&pair[0]] > place[&pair[1]]).count();
+        }
+        comparison
+    }
+}
+
+/// Fails the test if something takes longer than anything should.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
+}
+
+/// A relay in a process of its own, which can be killed.
+pub(crate) struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    pub(crate) async fn start(rig: &Rig) -> Self {
+        let url = servers::require("postgres").expect("checked before");
+        let database: String = sqlx::query_scalar("select current_database()")
+            .fetch_one(&rig.db.pool)
+            .await
+            .expect("has a name");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_relay-process"))
+            .arg(format!("{}/{database}", url.rsplit_once('/').expect("a URL with a database").0))
+            .arg(&rig.kafka)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("spawns");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut process = Self { child, lines };
+        process.until("started", |line| line == "started").await;
+        process
+    }
+
+    /// Reads what the relay prints until a line is as wanted.
+    pub(crate) async fn until(&mut self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
+        soon(what, async {
+            loop {
+                let line = self
+                    .lines
+                    .next_line()
+                    .await
+                    .expect("reads")
+                    .unwrap_or_else(|| panic!("the relay ended before: {what}"));
+                if wanted(&line) {
+                    return line;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits until so many events are recorded as delivered by this process.
+    pub(crate) async fn acked(&mut self, count: u64) {
+        self.until("acks", |line| {
+            line.strip_prefix("acked ")
+                .and_then(|n| n.parse::<u64>().ok())
+                .is_some_and(|n| n >= count)
+        })
+        .await;
+    }
+
+    /// SIGKILL: no destructor runs.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("kills");
+    }
+
+    /// Closes its stdin, which it takes as the wish to stop.
+    pub(crate) async fn stop(mut self) {
+        drop(self.child.stdin.take());
+        let status = soon("the end of the relay", self.child.wait()).await.expect("waits");
+        assert!(status.success(), "{status}");
+    }
+}
