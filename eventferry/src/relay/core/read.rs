@@ -402,6 +402,7 @@ impl Core {
         for lane in &mut self.lanes {
             lane.due = DueAt::default();
         }
+        self.waiting_rows = self.queues.values().any(|queue| matches!(queue.gate, Gate::Shut { why: Why::Retry, .. }));
         if self.now >= self.next_held {
             self.next_held = self.now + self.config.lease / 3;
             for key in std::mem::take(&mut self.held) {

@@ -116,6 +116,8 @@ struct SimRelay {
     busy: [Now; 3],
     session: Option<SimSession>,
     next_turn: Now,
+    /// Which connection it reads on: another one after each failed read.
+    connection: u64,
 }
 
 pub(super) struct World {
@@ -286,6 +288,7 @@ impl World {
             busy: [Now::ZERO; 3],
             session: None,
             next_turn: Now::MAX,
+            connection: 1,
         }
     }
 
@@ -489,7 +492,11 @@ impl World {
                 return;
             }
             Command::Read(ReadCommand::Lanes { number, snapshot, lanes }) => {
-                let batch = self.ask(|store| now_or_never(store.read(snapshot.as_ref(), &lanes)));
+                let mut batch = self.ask(|store| now_or_never(store.read(snapshot.as_ref(), &lanes)));
+                match &mut batch {
+                    Some(batch) => batch.snapshot.connection = self.relays[relay].connection,
+                    None => self.relays[relay].connection += 1,
+                }
                 (0, Fact::Read { number, batch })
             }
             Command::Read(ReadCommand::Aggregates { number, wanted, limit }) => {
