@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::config::RelayConfig;
 use super::core::{Command, Core, Fact, LeaseCommand, Now, PublishCommand, ReadCommand, Stats, WriteCommand};
-use super::{ack, lanes, maintain, publish, read};
+use super::{ack, lanes, maintain, observe, publish, read};
 use crate::publish::Publisher;
 use crate::store::{RelayId, Store};
 
@@ -63,6 +63,10 @@ impl Stages {
             Command::Write(command) => self.write.send(command).is_ok(),
             Command::Lease(command) => self.lease.send((now, command)).is_ok(),
             Command::Publish(command) => self.publish.send(command).is_ok(),
+            Command::Tell(notice) => {
+                observe::tell(&notice);
+                true
+            }
         };
         // A stage ends only after its sender is dropped, or by a panic, which `conduct` passes on.
         debug_assert!(sent, "a stage of the relay ended before its sender was dropped");

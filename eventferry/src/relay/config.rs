@@ -11,6 +11,8 @@ use crate::outbox::{OnDead, RetryPolicy};
 use crate::publish::Publisher;
 use crate::store::{Retention, Store};
 
+const FULL_PASS: Duration = Duration::from_mins(5);
+
 /// Sets up a [`Relay`]; every setting has a default that is safe in production.
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RelayBuilder<S, P> {
@@ -80,6 +82,7 @@ impl RelayConfig {
             drain: self.drain,
             poll_min: self.poll_min,
             poll_max: self.poll_max,
+            full_pass: FULL_PASS,
             plain_limit: self.concurrency,
             pipelined,
             policy: self.policy,

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use super::core::Notice;
 use crate::event::{IncomingMessage, Message};
 use crate::publish::PublishError;
 use crate::store::StoreError;
@@ -47,8 +48,23 @@ impl Outage {
     }
 }
 
-pub(super) fn topic_away(topic: &str, error: &PublishError) {
-    tracing::debug!(error = error as &dyn StdError, topic, "topic is away; its events wait");
+/// Each try of a topic that is away; that it is away is told once, by `tell`.
+pub(super) fn not_described(topic: &str, error: &PublishError) {
+    tracing::debug!(error = error as &dyn StdError, topic, "failed to look up a topic");
+}
+
+pub(super) fn tell(notice: &Notice) {
+    match notice {
+        Notice::TopicAway(topic) => {
+            tracing::warn!(
+                topic = &**topic,
+                "a topic is missing or may not be written to; its events wait, uncounted, until that is mended"
+            );
+        }
+        Notice::TopicBack(topic) => tracing::info!(topic = &**topic, "a topic is back"),
+        Notice::BrokerAway => tracing::warn!("the broker is away; events wait, uncounted, until it is back"),
+        Notice::BrokerBack => tracing::info!("the broker is back"),
+    }
 }
 
 pub(super) fn session_over(session: u64, error: &PublishError) {

@@ -85,12 +85,13 @@ async fn obey<P: Publisher>(
             let publisher = publisher.clone();
             calls.push(Box::pin(async move {
                 let partitions = match publisher.pipelined() {
-                    Some(pipelined) => pipelined.partitions(&topic).await.map_err(|error| {
-                        observe::topic_away(&topic, &error);
-                        error.kind()
-                    }),
+                    Some(pipelined) => pipelined.partitions(&topic).await,
                     None => Ok(0),
                 };
+                let partitions = partitions.map_err(|error| {
+                    observe::not_described(&topic, &error);
+                    error.kind()
+                });
                 vec![Fact::Described { topic, partitions }]
             }));
             Vec::new()

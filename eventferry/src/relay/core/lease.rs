@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::read::{APPETITE_MIN, FULL_PASS};
+use super::read::APPETITE_MIN;
 use super::{Command, Core, DueAt, Lane, LeaseCommand, Now};
 use crate::outbox::{LANES, LaneLease, fair_share};
 use crate::store::Renewed;
@@ -154,7 +154,7 @@ impl Core {
             draining: None,
             open,
             due: DueAt::default(),
-            full_pass_at: self.now + FULL_PASS,
+            full_pass_at: self.now + self.config.full_pass,
             passing: 0,
         };
         self.next_read = self.now;

@@ -25,7 +25,9 @@ use rustc_hash::FxHashMap;
 
 pub(crate) use queue::QueueKey;
 use send::{Flight, Route, RouteState, SessionState};
-pub(crate) use terms::{Cause, Command, DeadLetter, Fact, HandOver, LeaseCommand, Loaded, PublishCommand, ReadCommand, Way, WriteCommand};
+pub(crate) use terms::{
+    Cause, Command, DeadLetter, Fact, HandOver, LeaseCommand, Loaded, Notice, PublishCommand, ReadCommand, Way, WriteCommand,
+};
 
 use crate::outbox::{LANES, LaneLease, OnDead, RetryPolicy, RowId};
 use crate::store::{DueCursor, Snapshot, Verdict};
@@ -44,6 +46,8 @@ pub(crate) struct CoreConfig {
     pub(crate) drain: Duration,
     pub(crate) poll_min: Duration,
     pub(crate) poll_max: Duration,
+    /// How often each lane is read again from the start, as a check on all of this.
+    pub(crate) full_pass: Duration,
     pub(crate) plain_limit: usize,
     pub(crate) pipelined: bool,
     pub(crate) policy: Policy,
@@ -84,6 +88,10 @@ pub struct Stats {
     pub strays: u64,
     /// Reads thrown away because the server or the connection was another one.
     pub resets: u64,
+    /// Whether the broker is away now; what it concerns waits, uncounted.
+    pub broker_away: bool,
+    /// How many topics are away now: missing, or not to be written to.
+    pub topics_away: u32,
     /// Rows in memory now: read, in flight, or waiting for their ack to commit.
     pub known: u64,
 }
@@ -182,6 +190,7 @@ pub(crate) struct Core {
     session_waiting: Vec<QueueKey>,
     away_until: Option<Now>,
     away_backoff: Duration,
+    away_told: bool,
     away_waiting: Vec<QueueKey>,
     /// After an outage one event goes first.
     probing: bool,
@@ -252,6 +261,7 @@ impl Core {
             session_waiting: Vec::new(),
             away_until: None,
             away_backoff: outage::AWAY_MIN,
+            away_told: false,
             away_waiting: Vec::new(),
             probing: false,
             next_refresh: Now::ZERO,
@@ -333,8 +343,11 @@ impl Core {
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Stats {
-            lanes: u32::try_from(self.lanes.iter().filter(|l| l.lease.is_some()).count()).unwrap_or(0),
+            lanes: count(self.lanes.iter().filter(|lane| lane.lease.is_some()).count()),
+            broker_away: self.away_told,
+            topics_away: count(self.topics.iter().filter(|topic| topic.told).count()),
             known: self.in_memory() as u64,
             ..self.stats
         }

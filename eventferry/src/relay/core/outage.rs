@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::queue::{Gate, QueueKey, Why};
 use super::send::{Route, SessionState};
-use super::{Command, Core, Now, PublishCommand};
+use super::{Command, Core, Notice, Now, PublishCommand};
 use crate::publish::{PublishErrorKind, Scope};
 
 pub(super) const AWAY_MIN: Duration = Duration::from_millis(50);
@@ -24,6 +24,8 @@ pub(super) struct TopicState {
     pub(super) partitions: Partitions,
     pub(super) plain_until: Now,
     pub(super) backoff: Duration,
+    /// Whether people were told that it is away.
+    pub(super) told: bool,
     /// Queues whose first row is for this topic while it is looked up or away.
     pub(super) waiting: Vec<QueueKey>,
     pub(super) shut: Vec<QueueKey>,
@@ -47,10 +49,10 @@ impl Core {
         match partitions {
             Ok(count) => {
                 state.partitions = Partitions::Known(count.max(1));
-                state.backoff = AWAY_MIN;
                 let back: Vec<QueueKey> = state.waiting.drain(..).collect();
                 let shut: Vec<QueueKey> = state.shut.drain(..).collect();
                 self.ready.extend(back);
+                self.topic_back(index);
                 for key in shut {
                     if self
                         .queues
@@ -89,6 +91,9 @@ impl Core {
             until: now + state.backoff,
         };
         state.backoff = (state.backoff * 2).min(AWAY_MAX);
+        if !std::mem::replace(&mut state.told, true) {
+            self.commands.push(Command::Tell(Notice::TopicAway(state.name.clone())));
+        }
         let back: Vec<QueueKey> = state.waiting.drain(..).collect();
         self.ready.extend(back);
     }
@@ -98,6 +103,27 @@ impl Core {
             self.away_until = Some(self.now + self.away_backoff);
             self.away_backoff = (self.away_backoff * 2).min(AWAY_MAX);
             self.probing = true;
+            if !std::mem::replace(&mut self.away_told, true) {
+                self.commands.push(Command::Tell(Notice::BrokerAway));
+            }
+        }
+    }
+
+    /// Something of a topic arrived, or it was found: it is there.
+    pub(super) fn topic_back(&mut self, topic: u32) {
+        let state = &mut self.topics[topic as usize];
+        state.backoff = AWAY_MIN;
+        if std::mem::take(&mut state.told) {
+            self.commands.push(Command::Tell(Notice::TopicBack(state.name.clone())));
+        }
+    }
+
+    /// Something arrived: the broker is there.
+    pub(super) fn publisher_back(&mut self) {
+        self.away_backoff = AWAY_MIN;
+        self.probing = false;
+        if std::mem::take(&mut self.away_told) {
+            self.commands.push(Command::Tell(Notice::BrokerBack));
         }
     }
 
@@ -208,6 +234,7 @@ pub(super) fn add_topic(topics: &mut Vec<TopicState>, index: &mut FxHashMap<Arc<
         partitions: if pipelined { Partitions::Unasked } else { Partitions::Known(0) },
         plain_until: Now::ZERO,
         backoff: AWAY_MIN,
+        told: false,
         waiting: Vec::new(),
         shut: Vec::new(),
         refreshing: false,

@@ -22,8 +22,6 @@ const DUE_IDLE: Duration = Duration::from_millis(500);
 const RETRY_READ: Duration = Duration::from_millis(250);
 /// How long polling stays quick after the last row.
 const QUICK_FOR: Duration = Duration::from_secs(1);
-/// How often each lane is read again from the start, as a check on all of this.
-pub(super) const FULL_PASS: Duration = Duration::from_mins(5);
 
 /// The main read under way: lanes and leases it was asked for. A reset takes it away, and its answer is then ignored.
 #[derive(Debug)]
@@ -100,7 +98,7 @@ impl Core {
     }
 
     fn issue_main_read(&mut self) {
-        let now = self.now;
+        let (now, full_pass) = (self.now, self.config.full_pass);
         let mut room = self.room().min(READ_MAX);
         let mut held: Vec<LaneLease> = self.sending_lanes().collect();
         if held.is_empty() {
@@ -127,7 +125,7 @@ impl Core {
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
             let lane = self.lane_mut(lease.lane);
             if now >= lane.full_pass_at {
-                lane.full_pass_at = now + FULL_PASS;
+                lane.full_pass_at = now + full_pass;
                 lane.passing = lane.cursor;
                 lane.cursor = 0;
             }
@@ -162,6 +160,11 @@ impl Core {
         if *self.source != *batch.snapshot.source {
             self.source = Arc::from(batch.snapshot.source.as_str());
         }
+        // Where a transaction may have ended in between, a row that a pass from the start finds may simply be late.
+        let nothing_new = self
+            .snapshot
+            .as_ref()
+            .is_some_and(|last| last.in_progress.is_empty() && last.xmax == batch.snapshot.xmax);
         self.snapshot = Some(batch.snapshot);
         let ours = |core: &Self, lane: u8| {
             core.lane(lane)
@@ -193,7 +196,7 @@ impl Core {
                 counts[usize::from(lane)] += 1;
                 let id = row.id;
                 self.lane_mut(lane).cursor = id;
-                if self.admit(row) && id <= self.lane(lane).passing {
+                if self.admit(row) && nothing_new && id <= self.lane(lane).passing {
                     self.stats.strays += 1;
                 }
             }
@@ -402,7 +405,10 @@ impl Core {
         for lane in &mut self.lanes {
             lane.due = DueAt::default();
         }
-        self.waiting_rows = self.queues.values().any(|queue| matches!(queue.gate, Gate::Shut { why: Why::Retry, .. }));
+        self.waiting_rows = self
+            .queues
+            .values()
+            .any(|queue| matches!(queue.gate, Gate::Shut { why: Why::Retry, .. }));
         if self.now >= self.next_held {
             self.next_held = self.now + self.config.lease / 3;
             for key in std::mem::take(&mut self.held) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::outage::{AWAY_MAX, AWAY_MIN, Partitions, SHED_MIN, add_topic};
+use super::outage::{AWAY_MAX, Partitions, SHED_MIN, add_topic};
 use super::queue::{Gate, QueueKey, Why};
 use super::{Cause, Command, Core, DeadLetter, HandOver, Known, Now, Policy, PublishCommand, ReadCommand, Way};
 use crate::event::Message;
@@ -281,16 +281,15 @@ impl Core {
             return;
         }
         let now = self.now;
-        self.away_backoff = AWAY_MIN;
+        self.publisher_back();
         self.shed_every = SHED_MIN;
-        self.probing = false;
         for token in tokens {
             let Some(flight) = self.land(*token) else { continue };
             if let Some(state) = self.routes.get_mut(&flight.route) {
                 state.progress = now;
             }
             let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
-            self.topics[topic as usize].backoff = AWAY_MIN;
+            self.topic_back(topic);
             if let Some(letter) = flight.letter {
                 self.judge_dead(flight.row, flight.key, flight.lease, &letter.policy, letter.reason);
                 continue;

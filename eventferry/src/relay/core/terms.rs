@@ -82,6 +82,16 @@ pub(crate) enum Command {
     Read(ReadCommand),
     Write(WriteCommand),
     Publish(PublishCommand),
+    Tell(Notice),
+}
+
+/// What people should hear of, once when it begins and once when it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    TopicAway(Arc<str>),
+    TopicBack(Arc<str>),
+    BrokerAway,
+    BrokerBack,
 }
 
 /// `Renew` and `Take` are answered by one fact each.

@@ -39,6 +39,18 @@ fn a_quiet_world_delivers_everything_once() {
 }
 
 #[test]
+fn passes_from_the_start_repeat_nothing() {
+    let total = run_all(
+        5_000..5_010,
+        Faults {
+            passes: true,
+            ..Faults::NONE
+        },
+    );
+    assert_eq!((total.duplicates, total.dead), (0, 0));
+}
+
+#[test]
 fn a_refused_event_is_overtaken_by_none() {
     let total = run_all(
         10000..10010,
@@ -101,6 +113,7 @@ fn everything_at_once() {
             kill: true,
             pause: true,
             plain_only: false,
+            passes: false,
         },
     );
     run_all(
@@ -114,6 +127,7 @@ fn everything_at_once() {
             kill: true,
             pause: true,
             plain_only: true,
+            passes: true,
         },
     );
 }

@@ -41,6 +41,8 @@ pub(super) struct Faults {
     pub(super) kill: bool,
     pub(super) pause: bool,
     pub(super) plain_only: bool,
+    /// Passes from the start all the time; otherwise only when everything should be quiet.
+    pub(super) passes: bool,
 }
 
 impl Faults {
@@ -53,6 +55,7 @@ impl Faults {
         kill: false,
         pause: false,
         plain_only: false,
+        passes: false,
     };
 }
 
@@ -266,6 +269,7 @@ impl World {
             drain: Duration::from_secs(2),
             poll_min: Duration::from_millis(5),
             poll_max: Duration::from_millis(200),
+            full_pass: Duration::from_millis(if self.faults.passes { 300 } else { 8_000 }),
             plain_limit: 8,
             pipelined: !self.faults.plain_only,
             policy: Policy {
@@ -438,6 +442,7 @@ impl World {
             Command::Write(_) => 1,
             Command::Lease(_) => 2,
             Command::Publish(_) => return self.publish(relay, life, command),
+            Command::Tell(_) => return,
         };
         let delay = self.ms(0..15);
         let at = self.relays[relay].busy[stage].max(self.now) + delay;
@@ -526,7 +531,7 @@ impl World {
                 let outcomes = self.ask(|store| now_or_never(store.fail(id, &verdicts)));
                 (1, Fact::Judged { verdicts, outcomes })
             }
-            Command::Publish(_) => return,
+            Command::Publish(_) | Command::Tell(_) => return,
         };
         self.answer(relay, life, stage, fact);
     }
