@@ -235,3 +235,71 @@ async fn the_reading_rule_loses_nothing_and_inverts_nothing_and_every_weaker_rul
     assert!(count(&sweep).1 > 0, "a sweep finds rows after their successors; {found}");
     assert!(count(&cursor).0 > 0, "a cursor alone loses rows; {found}");
 }
+
+/// The id of a row can be drawn before its transaction has a number: the row is late although its transaction began after the snapshot.
+#[tokio::test]
+async fn a_row_whose_transaction_began_after_its_id_was_passed_is_late() {
+    let outbox = fresh!("outbox");
+    // The sequence writes ahead: its first value gives the transaction a number, the ones after it do not.
+    let mut tx = outbox.begin().await;
+    tx.insert(&outbox.table, vec![event("before")]).await.unwrap();
+    outbox.commit(tx).await;
+    let mut drawn = outbox.begin().await;
+    let id: i64 = sqlx::query_scalar("SELECT nextval('outbox_id_seq')")
+        .fetch_one(&mut *drawn)
+        .await
+        .unwrap();
+    let passed = event("42");
+    let lane = lane_of(passed.order_key());
+    let mut tx = outbox.begin().await;
+    tx.insert(&outbox.table, vec![passed]).await.unwrap();
+    outbox.commit(tx).await;
+    let first = outbox.store.read(None, &[LaneRead::new(lane, 0, 10)]).await.unwrap();
+    let cursor = first.fresh.last().unwrap().id;
+    assert!(id < cursor);
+    sqlx::query(
+        "INSERT INTO outbox (id, order_key, aggregate_type, aggregate_id, topic, event_type)
+         OVERRIDING SYSTEM VALUE VALUES ($1, $2, 'order', 'other', 'orders', 'OrderCreated')",
+    )
+    .bind(id)
+    .bind(i64::from(lane))
+    .execute(&mut *drawn)
+    .await
+    .unwrap();
+    outbox.commit(drawn).await;
+    let second = outbox
+        .store
+        .read(Some(&first.snapshot), &[LaneRead::new(lane, cursor, 0)])
+        .await
+        .unwrap();
+    assert_eq!(second.late.iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
+    let third = outbox
+        .store
+        .read(Some(&second.snapshot), &[LaneRead::new(lane, cursor, 10)])
+        .await
+        .unwrap();
+    assert_eq!((third.late.len(), third.fresh.len()), (0, 0), "once");
+}
+
+/// Rows that were loaded from another server carry transaction numbers that mean nothing here.
+#[tokio::test]
+async fn rows_with_numbers_of_another_server_are_read_by_the_cursor_and_are_never_late() {
+    let outbox = fresh!("outbox");
+    for tx in ["1", "900000000000"] {
+        outbox
+            .run(&format!(
+                "INSERT INTO outbox (order_key, aggregate_type, aggregate_id, topic, event_type, tx)
+                 SELECT 7, 'order', 'x', 'orders', 'OrderCreated', '{tx}' FROM generate_series(1, 5)"
+            ))
+            .await;
+    }
+    let first = outbox.store.read(None, &[LaneRead::new(7, 0, 100)]).await.unwrap();
+    assert_eq!((first.late.len(), first.fresh.len()), (0, 10));
+    let cursor = first.fresh[9].id;
+    let second = outbox
+        .store
+        .read(Some(&first.snapshot), &[LaneRead::new(7, cursor, 100)])
+        .await
+        .unwrap();
+    assert_eq!((second.late.len(), second.fresh.len()), (0, 0));
+}

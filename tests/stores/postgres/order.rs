@@ -139,9 +139,18 @@ async fn a_prepared_transaction_holds_its_place() {
     let mut other = outbox.database.connect().await;
     let mut tx = outbox.begin().await;
     insert(&outbox, &mut tx, Insert::Enqueue, event("42")).await;
-    tx.execute("PREPARE TRANSACTION 'eventferry'").await.unwrap();
-    assert!(!is_free(&mut other, "42").await);
-    other.execute("COMMIT PREPARED 'eventferry'").await.unwrap();
+    // The name is the whole server's.
+    let name = uuid::Uuid::new_v4();
+    tx.execute(sqlx::AssertSqlSafe(format!("PREPARE TRANSACTION '{name}'")))
+        .await
+        .unwrap();
+    let held = !is_free(&mut other, "42").await;
+    // Before anything is asserted: a database with a prepared transaction cannot be dropped.
+    other
+        .execute(sqlx::AssertSqlSafe(format!("COMMIT PREPARED '{name}'")))
+        .await
+        .unwrap();
+    assert!(held);
     assert!(is_free(&mut other, "42").await);
 }
 

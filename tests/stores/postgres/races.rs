@@ -313,10 +313,8 @@ async fn a_read_that_is_dropped_half_way_costs_its_connection_and_nothing_else()
     let outbox = fresh!("outbox");
     let rows = put(&outbox, (0..200).map(|n| n.to_string())).await;
     let lanes: Vec<_> = (0..64).map(|lane| LaneRead::new(lane, 0, 100)).collect();
-    let mut random = fastrand::Rng::with_seed(7);
     let mut dropped = 0;
-    for _ in 0..40 {
-        let polls = random.usize(1..6);
+    for polls in (1..=3).cycle().take(45) {
         let mut reading = Box::pin(outbox.store.read(None, &lanes));
         let mut left = polls;
         let answer = std::future::poll_fn(|context| {
@@ -333,7 +331,7 @@ async fn a_read_that_is_dropped_half_way_costs_its_connection_and_nothing_else()
         let whole = within(outbox.store.read(None, &lanes)).await.unwrap();
         assert_eq!(whole.fresh.len(), rows.len(), "an answer is whole");
     }
-    assert!(dropped > 5, "{dropped}");
+    assert!(dropped >= 10, "{dropped} of 45");
 }
 
 /// A transaction that cannot go on says so, and the connection is not handed out half broken.
