@@ -8,13 +8,8 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::event::TableName;
 
-/// Names the SQL files of a backend once; `Sql::new(&table)` has one field for each, with the table's name in place of `outbox`.
-///
-/// ```text
-/// statements! {
-///     pub(super) struct Sql { insert: "sql/insert.sql", done: "sql/done.sql" }
-/// }
-/// ```
+/// Names the SQL files of a backend once: `statements! { struct Sql { insert: "sql/insert.sql" } }` makes a struct with one field for each
+/// file, and `Sql::new(&table)` fills them with the table's name in place of `outbox`.
 macro_rules! statements {
     ($vis:vis struct $name:ident { $($field:ident: $file:literal),+ $(,)? }) => {
         #[derive(Debug)]
