@@ -13,6 +13,8 @@ mod settle;
 #[cfg(test)]
 mod sim;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};

@@ -1,0 +1,268 @@
+//! Single decisions that the simulator would show only by chance.
+
+use std::collections::HashMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::{Command, Core, CoreConfig, Fact, HandOver, LeaseCommand, Now, Policy, PublishCommand, ReadCommand, Way, WriteCommand};
+use crate::event::Message;
+use crate::outbox::{LaneLease, NewRecord, OnDead, Record, RetryPolicy, Status};
+use crate::publish::PublishErrorKind;
+use crate::store::{LaneRead, ReadBatch, Renewed, Snapshot};
+
+/// A core that holds all lanes on a publisher without sessions, and whose facts arrive at once.
+struct Bench {
+    core: Core,
+    now: Now,
+    commands: Vec<Command>,
+}
+
+fn config() -> CoreConfig {
+    CoreConfig {
+        window: 1_000,
+        window_bytes: 1 << 20,
+        ack_batch: 1,
+        ack_delay: Duration::ZERO,
+        lease: Duration::from_secs(15),
+        drain: Duration::from_secs(5),
+        poll_min: Duration::from_millis(5),
+        poll_max: Duration::from_millis(500),
+        full_pass: Duration::from_mins(5),
+        plain_limit: 100,
+        pipelined: false,
+        policy: Policy {
+            max_attempts: 3,
+            retry: RetryPolicy::fixed(Duration::from_secs(1)),
+            on_dead: OnDead::Continue,
+        },
+        topics: HashMap::new(),
+        dead_letter: None,
+        seed: 1,
+    }
+}
+
+fn snapshot(connection: u64) -> Snapshot {
+    Snapshot::new("here", connection, 100)
+}
+
+fn row(id: i64, aggregate: &str) -> Record {
+    Record::new(id, NewRecord::new("t", "thing", aggregate, "E", Some(b"{}".to_vec())), UNIX_EPOCH)
+}
+
+impl Bench {
+    fn new(config: CoreConfig) -> Self {
+        let mut bench = Self {
+            core: Core::new(config),
+            now: Now::ZERO,
+            commands: Vec::new(),
+        };
+        bench.turn([]);
+        bench.turn([Fact::Renewed {
+            asked_at: Now::ZERO,
+            held: Vec::new(),
+            answer: Renewed::new(Vec::new(), 1),
+        }]);
+        let lanes = (0..64).map(|lane| LaneLease::new(lane, 1)).collect();
+        bench.turn([Fact::Taken {
+            asked_at: Now::ZERO,
+            lanes,
+        }]);
+        bench
+    }
+
+    fn turn(&mut self, facts: impl IntoIterator<Item = Fact>) {
+        self.commands.extend(self.core.turn(self.now, facts));
+    }
+
+    /// The lanes of the main read that was asked for last, and its number.
+    fn main_read(&mut self) -> (u64, Vec<LaneRead>) {
+        let at = self
+            .commands
+            .iter()
+            .position(|c| matches!(c, Command::Read(ReadCommand::Lanes { .. })))
+            .expect("a read was asked for");
+        let Command::Read(ReadCommand::Lanes { number, lanes, .. }) = self.commands.remove(at) else {
+            unreachable!()
+        };
+        (number, lanes)
+    }
+
+    /// Answers the main read.
+    fn read(&mut self, batch: impl FnOnce(&mut ReadBatch)) {
+        let (number, _) = self.main_read();
+        let mut answer = ReadBatch::new(snapshot(1));
+        batch(&mut answer);
+        answer.fresh.sort_by_key(|row| (row.lane(), row.id));
+        self.turn([Fact::Read {
+            number,
+            batch: Some(answer),
+        }]);
+    }
+
+    /// Ids handed over since the last call, with their tokens.
+    fn handed_over(&mut self) -> Vec<(i64, u64)> {
+        let mut out = Vec::new();
+        self.commands.retain_mut(|command| {
+            let Command::Publish(PublishCommand::HandOver(batch)) = command else {
+                return true;
+            };
+            for HandOver { token, way } in batch.drain(..) {
+                let (Way::Plain { record, .. } | Way::Pipelined { record, .. }) = way else {
+                    panic!("a dead letter")
+                };
+                out.push((record.id, token));
+            }
+            false
+        });
+        out.sort_unstable();
+        out
+    }
+
+    fn ids(&mut self) -> Vec<i64> {
+        self.handed_over().into_iter().map(|(id, _)| id).collect()
+    }
+}
+
+#[test]
+fn one_event_of_an_aggregate_is_in_flight_on_the_plain_route() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "a"), row(3, "b")]);
+    let sent = bench.handed_over();
+    assert_eq!(sent.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 3]);
+    bench.turn([Fact::Delivered(vec![sent[0].1])]);
+    assert_eq!(bench.ids(), [2]);
+}
+
+#[test]
+fn a_failed_row_waits_for_its_time_and_its_aggregate_with_it() {
+    let mut bench = Bench::new(config());
+    let mut failed = row(1, "a");
+    (failed.status, failed.attempts, failed.due_in) = (Status::Failed, 1, Duration::from_secs(9));
+    bench.read(|batch| batch.fresh = vec![failed, row(2, "a"), row(3, "b")]);
+    assert_eq!(bench.ids(), [3]);
+    assert_eq!(bench.core.stats().known, 1, "what waits is left in the table");
+}
+
+#[test]
+fn a_dead_row_that_holds_lets_nothing_pass() {
+    let mut bench = Bench::new(config());
+    let mut dead = row(1, "a");
+    dead.status = Status::DeadHolding;
+    bench.read(|batch| batch.fresh = vec![dead, row(2, "a"), row(3, "b")]);
+    assert_eq!(bench.ids(), [3]);
+}
+
+#[test]
+fn another_connection_begins_from_the_start() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "a")]);
+    assert_eq!(bench.ids(), [1]);
+    bench.turn([]);
+    bench.read(|batch| {
+        batch.snapshot = snapshot(2);
+        batch.fresh = vec![row(9, "c")];
+    });
+    assert_eq!(bench.ids(), [0; 0], "what was read with the old cursors is not to be trusted");
+    let (_, lanes) = bench.main_read();
+    assert!(lanes.iter().all(|lane| lane.cursor == 0));
+    assert_eq!(
+        (bench.core.stats().resets, bench.core.stats().known),
+        (1, 1),
+        "only what is in flight is remembered"
+    );
+}
+
+#[test]
+fn a_full_late_part_puts_off_the_fresh_rows_and_lowers_every_cursor() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(50, "a")]);
+    bench.handed_over();
+    bench.read(|batch| {
+        (batch.late, batch.late_is_full) = (vec![row(7, "b")], true);
+        batch.fresh = vec![row(60, "b")];
+    });
+    assert_eq!(bench.ids(), [7]);
+    let (_, lanes) = bench.main_read();
+    assert!(lanes.iter().all(|lane| lane.cursor <= 7), "{lanes:?}");
+}
+
+#[test]
+fn a_read_from_before_an_ack_does_not_bring_its_row_back() {
+    let mut bench = Bench::new(CoreConfig {
+        full_pass: Duration::from_millis(1),
+        ..config()
+    });
+    let again = row(1, "a");
+    bench.read(|batch| batch.fresh = vec![again.clone()]);
+    let sent = bench.handed_over();
+    bench.now += Duration::from_millis(5);
+    bench.turn([Fact::Delivered(vec![sent[0].1])]);
+    let (number, _) = bench.main_read();
+    assert!(bench.commands.iter().any(|c| matches!(c, Command::Write(WriteCommand::Ack(_)))));
+    bench.turn([Fact::Acked { ok: true }]);
+    let mut stale = ReadBatch::new(snapshot(1));
+    stale.fresh = vec![again];
+    bench.turn([Fact::Read {
+        number,
+        batch: Some(stale),
+    }]);
+    assert_eq!(bench.ids(), [0; 0]);
+}
+
+#[test]
+fn a_verdict_comes_before_anything_else_of_its_aggregate() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "a")]);
+    let sent = bench.handed_over();
+    let message = Box::new(Message::new("t", "{}"));
+    bench.turn([Fact::Refused {
+        token: sent[0].1,
+        kind: PublishErrorKind::Retriable,
+        error: "no".into(),
+        message,
+    }]);
+    assert_eq!(bench.ids(), [0; 0]);
+    assert!(
+        bench
+            .commands
+            .iter()
+            .any(|c| matches!(c, Command::Write(WriteCommand::Judge(verdicts)) if verdicts[0].error == "no"))
+    );
+}
+
+#[test]
+fn a_relay_whose_lease_may_be_over_sends_nothing() {
+    let mut bench = Bench::new(config());
+    bench.now = Duration::from_secs(15);
+    let (number, _) = bench.main_read();
+    let mut batch = ReadBatch::new(snapshot(1));
+    batch.fresh = vec![row(1, "a")];
+    bench.turn([Fact::Read {
+        number,
+        batch: Some(batch),
+    }]);
+    assert_eq!(bench.ids(), [0; 0]);
+    assert_eq!(bench.core.stats().lanes, 0);
+}
+
+#[test]
+fn a_stop_hands_everything_back_once_what_is_in_flight_is_recorded() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "a")]);
+    let sent = bench.handed_over();
+    bench.turn([Fact::Stop]);
+    let released = |bench: &Bench| {
+        let lanes = bench.commands.iter().map(|c| {
+            if let Command::Lease(LeaseCommand::Release(lanes)) = c {
+                lanes.len()
+            } else {
+                0
+            }
+        });
+        lanes.sum::<usize>()
+    };
+    assert_eq!(released(&bench), 63, "all but the lane of the event in flight");
+    bench.turn([Fact::Delivered(vec![sent[0].1])]);
+    assert_eq!(bench.ids(), [0; 0], "its successor is left to others");
+    bench.turn([Fact::Acked { ok: true }]);
+    assert_eq!((released(&bench), bench.core.is_closed()), (64, true));
+}
