@@ -12,7 +12,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
 
 /// How long anything a test waits for may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One record of a log, as a consumer without any of eventferry's code sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -58,6 +58,12 @@ impl Reported {
         }
     }
 
+    /// Takes whatever is reported next.
+    async fn more(&mut self, what: &str, session: &mut dyn Session) {
+        let seen = self.0.len();
+        self.until(what, session, |reported| reported.0.len() > seen).await;
+    }
+
     /// Closes the session and takes what it still says.
     async fn close(&mut self, session: Box<dyn Session>) {
         for report in within("closing the session", session.close()).await {

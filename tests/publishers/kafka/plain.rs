@@ -67,3 +67,28 @@ fn check(message: &dyn IncomingMessage, topic: &str) {
     assert_eq!((message.aggregate_id(), message.position()), (Some("ключ"), Some(77)));
     assert_eq!(message.message_id(), None);
 }
+
+#[tokio::test]
+async fn a_refused_event_takes_no_other_with_it() {
+    let Some(brokers) = servers::require("kafka") else { return };
+    let topic = TestTopic::create(&brokers, 1, &[("max.message.bytes", "2000")]).await;
+    let publisher = builder(&brokers).set("message.max.bytes", "10000000").build().unwrap();
+    // Twenty at once: small enough to share a request with the one that is too large, if requests were shared.
+    let messages: Vec<_> = (0..20)
+        .map(|i| event(topic.name(), if i == 7 { "x".repeat(5_000) } else { i.to_string() }))
+        .collect();
+    within("publishing", publisher.publish(&messages[0])).await.unwrap();
+    let publisher = std::sync::Arc::new(publisher);
+    let mut publishing = tokio::task::JoinSet::new();
+    for (i, message) in messages.into_iter().enumerate() {
+        let publisher = std::sync::Arc::clone(&publisher);
+        publishing.spawn(async move { (i, publisher.publish(&message).await.map_err(|error| error.kind())) });
+    }
+    for (i, result) in within("publishing", publishing.join_all()).await {
+        if i == 7 {
+            assert_eq!(result, Err(PublishErrorKind::Rejected));
+        } else {
+            assert!(result.is_ok(), "event {i}: {result:?}");
+        }
+    }
+}

@@ -46,11 +46,6 @@ impl SessionClient {
         self.0.client().fatal_error().map(|(code, _)| code)
     }
 
-    /// Makes the client report everything it still has as given up.
-    pub(super) fn purge(&self) {
-        self.0.purge(PurgeConfig::default().queue().inflight().non_blocking());
-    }
-
     /// Asks the broker about a topic, so that this client knows its partitions. Blocks.
     pub(super) fn refresh(&self, topic: &str, timeout: Duration) {
         if let Err(error) = self.0.client().fetch_metadata(Some(topic), timeout) {
@@ -87,8 +82,6 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// Set by the first failure, before its report is even in the buffer: nothing is handed to the client any more.
     pub(super) over: AtomicBool,
-    /// The client gave up for a reason that belongs to no event.
-    pub(super) fatal: AtomicBool,
 }
 
 pub(super) struct Arrived {
@@ -136,8 +129,8 @@ impl ClientContext for SessionContext {
     fn error(&self, error: KafkaError, reason: &str) {
         client::client_error(&error, reason);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            // The client gives up what it has queued and reports it. Where it has nothing, the session has the last word.
             self.0.over.store(true, Ordering::Release);
-            self.0.fatal.store(true, Ordering::Release);
             self.0.wake.notify_one();
         }
     }

@@ -24,6 +24,10 @@ const COUNT_AGE: Duration = Duration::from_mins(1);
 ///
 /// An event goes to the partition it names, else to its key's (murmur2, as in Kafka's Java client), else to any.
 ///
+/// [`publish`](Publisher::publish) answers within [`publish_deadline`](KafkaPublisherBuilder::publish_deadline), whatever the broker does.
+/// It is cancel safe in that nothing breaks: an event whose publish is dropped may still arrive. All calls need a tokio runtime. Dropping the
+/// publisher gives up what is in flight, on a thread of its own.
+///
 /// # Examples
 /// ```
 /// use eventferry::publish::kafka::KafkaPublisher;

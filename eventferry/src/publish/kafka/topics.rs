@@ -27,7 +27,22 @@ pub(super) struct Topics {
 struct Known {
     asked: Instant,
     doubted: bool,
-    answer: Result<u32, (PublishErrorKind, RDKafkaErrorCode)>,
+    answer: Counted,
+    /// The last answer that was about the topic, not about a broker that was away.
+    of_topic: Option<Counted>,
+}
+
+/// A number of partitions, or why there is none.
+type Counted = Result<u32, (PublishErrorKind, RDKafkaErrorCode)>;
+
+/// Whether an answer says something about the topic: how many partitions it has, or that there is no such topic.
+fn is_of_topic(counted: Counted) -> bool {
+    !matches!(counted, Err((kind, _)) if kind == PublishErrorKind::Unavailable(Scope::Publisher))
+}
+
+/// Whether a topic turned out to be another one: it grew, went, or came back.
+fn another(before: Counted, now: Counted) -> bool {
+    is_of_topic(now) && before.ok() != now.ok()
 }
 
 impl Topics {
@@ -53,17 +68,12 @@ impl Topics {
             Some(known) if known.asked >= wanted || (known.answer.is_ok() && !known.doubted && known.asked.elapsed() < age) => {
                 return known.answer.map_err(|(kind, code)| failure(kind, "find", topic, code));
             }
-            Some(known) => Some(known.answer),
+            Some(known) => known.of_topic,
             None => None,
         };
         let asked = Instant::now();
         let answer = ask(producer.clone(), topic.to_owned(), timeout).await;
-        let other = match (before, answer) {
-            (Some(Ok(before)), Ok(now)) => before != now,
-            (Some(Ok(_)), Err((PublishErrorKind::Unavailable(Scope::Topic), _))) => true,
-            _ => false,
-        };
-        if other {
+        if before.is_some_and(|before| another(before, answer)) {
             // Each client keeps its own idea of a topic for minutes: whoever learns the new number from here may use it at once.
             self.refresh_sessions(topic, timeout).await;
             self.generation.fetch_add(1, Ordering::Release);
@@ -72,6 +82,7 @@ impl Topics {
             asked,
             doubted: false,
             answer,
+            of_topic: if is_of_topic(answer) { Some(answer) } else { before },
         });
         answer.map_err(|(kind, code)| failure(kind, "find", topic, code))
     }
@@ -111,7 +122,7 @@ impl Topics {
 }
 
 /// Asks the broker. The client's call blocks, so it runs beside the async threads; it never creates the topic, whatever the broker allows.
-async fn ask(producer: PlainProducer, topic: String, timeout: Duration) -> Result<u32, (PublishErrorKind, RDKafkaErrorCode)> {
+async fn ask(producer: PlainProducer, topic: String, timeout: Duration) -> Counted {
     let away = (
         PublishErrorKind::Unavailable(Scope::Publisher),
         RDKafkaErrorCode::BrokerTransportFailure,
@@ -127,7 +138,7 @@ async fn ask(producer: PlainProducer, topic: String, timeout: Duration) -> Resul
     .unwrap_or(Err(away))
 }
 
-fn partitions(topic: &MetadataTopic) -> Result<u32, (PublishErrorKind, RDKafkaErrorCode)> {
+fn partitions(topic: &MetadataTopic) -> Counted {
     match topic.error().map(RDKafkaErrorCode::from) {
         None if topic.partitions().is_empty() => Err((
             PublishErrorKind::Unavailable(Scope::Topic),
@@ -145,5 +156,46 @@ fn of_metadata(code: RDKafkaErrorCode) -> PublishErrorKind {
         PublishErrorKind::Unavailable(Scope::Topic)
     } else {
         PublishErrorKind::Unavailable(Scope::Publisher)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_another_one_when_it_grew_went_or_came_back() {
+        let gone = Err((
+            PublishErrorKind::Unavailable(Scope::Topic),
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        ));
+        let away = Err((PublishErrorKind::Unavailable(Scope::Publisher), RDKafkaErrorCode::AllBrokersDown));
+        for (before, now) in [(Ok(1), Ok(2)), (Ok(1), gone), (gone, Ok(1))] {
+            assert!(another(before, now), "{before:?} {now:?}");
+        }
+        for (before, now) in [(Ok(1), Ok(1)), (Ok(1), away), (gone, gone), (gone, away)] {
+            assert!(!another(before, now), "{before:?} {now:?}");
+        }
+        assert!(
+            is_of_topic(gone) && !is_of_topic(away),
+            "an outage does not make us forget the topic"
+        );
+    }
+
+    #[test]
+    fn a_question_that_failed_as_a_whole_concerns_no_single_event() {
+        for (code, kind) in [
+            (RDKafkaErrorCode::OperationTimedOut, PublishErrorKind::Unavailable(Scope::Publisher)),
+            (
+                RDKafkaErrorCode::MessageSizeTooLarge,
+                PublishErrorKind::Unavailable(Scope::Publisher),
+            ),
+            (
+                RDKafkaErrorCode::TopicAuthorizationFailed,
+                PublishErrorKind::Unavailable(Scope::Topic),
+            ),
+        ] {
+            assert_eq!(of_metadata(code), kind, "{code:?}");
+        }
     }
 }
