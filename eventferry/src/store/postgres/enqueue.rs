@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::clock::micros;
 use crate::event::{MessageId, TableName};
 use crate::outbox::NewRecord;
-use crate::store::postgres::error::store_error;
+use crate::store::postgres::error::transaction_error;
 use crate::store::postgres::row::Columns;
 use crate::store::postgres::statements_of;
 use crate::store::{BoxFuture, OpenTransaction, Receipt, StoreError, check_records, headers};
@@ -28,7 +28,7 @@ impl OpenTransaction for Transaction<'_, Postgres> {
             let rows = bind(statement, &records, &headers)
                 .fetch_all(&mut **self)
                 .await
-                .map_err(|error| store_error("enqueue", table, &error))?;
+                .map_err(|error| transaction_error("enqueue", table, &error))?;
             receipts(&records, &rows)
         })
     }

@@ -47,10 +47,38 @@ fn may_quote(sqlstate: &str) -> bool {
     matches!(sqlstate.get(..2), Some("22" | "23" | "P0"))
 }
 
-/// Turns a failure into ours. `attempted` says what was tried, in the infinitive: `read the outbox`.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the driver's errors are its own, and it may add some")]
+/// Turns a failure of a relay's own statement into ours. `attempted` says what was tried, in the infinitive: `read the outbox`.
 pub(super) fn store_error(attempted: &str, table: &TableName, error: &sqlx::Error) -> StoreError {
-    let (kind, cause) = match error {
+    let (kind, cause) = kind_and_cause(error);
+    let advice = match kind {
+        StoreErrorKind::Misconfigured if cause.starts_with("SQLSTATE 42P01") || cause.starts_with("SQLSTATE 42883") => {
+            "; run `PostgresStore::migrate` for this table, or check the search_path"
+        }
+        StoreErrorKind::Unavailable if cause.starts_with("SQLSTATE 53200") => {
+            "; if it is the lock table that is full, raise max_locks_per_transaction, or enqueue for fewer aggregates at once"
+        }
+        StoreErrorKind::Contention
+        | StoreErrorKind::Misconfigured
+        | StoreErrorKind::Unavailable
+        | StoreErrorKind::Invalid
+        | StoreErrorKind::Database => "",
+    };
+    StoreError::new(kind, format!("failed to {attempted} (outbox `{table}`){advice}")).with_source(Cause(cause))
+}
+
+/// The same for a statement in the caller's transaction, which the failure has ended.
+pub(super) fn transaction_error(attempted: &str, table: &TableName, error: &sqlx::Error) -> StoreError {
+    let (kind, cause) = kind_and_cause(error);
+    if kind == StoreErrorKind::Contention {
+        let text = format!("failed to {attempted} (outbox `{table}`); roll back and repeat the transaction");
+        return StoreError::new(kind, text).with_source(Cause(cause));
+    }
+    store_error(attempted, table, error)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the driver's errors are its own, and it may add some")]
+fn kind_and_cause(error: &sqlx::Error) -> (StoreErrorKind, String) {
+    match error {
         sqlx::Error::Database(database) => {
             let sqlstate = database.code().unwrap_or_default();
             let said = if may_quote(&sqlstate) {
@@ -79,15 +107,7 @@ pub(super) fn store_error(attempted: &str, table: &TableName, error: &sqlx::Erro
         ),
         sqlx::Error::RowNotFound => (StoreErrorKind::Database, "no row where one was expected".to_owned()),
         _ => (StoreErrorKind::Database, "unexpected failure of the driver".to_owned()),
-    };
-    let advice = match kind {
-        StoreErrorKind::Contention => "; roll back and repeat the transaction",
-        StoreErrorKind::Misconfigured if cause.starts_with("SQLSTATE 42P01") || cause.starts_with("SQLSTATE 42883") => {
-            "; run `PostgresStore::migrate` for this table, or check the search_path"
-        }
-        StoreErrorKind::Misconfigured | StoreErrorKind::Unavailable | StoreErrorKind::Invalid | StoreErrorKind::Database => "",
-    };
-    StoreError::new(kind, format!("failed to {attempted} (outbox `{table}`){advice}")).with_source(Cause(cause))
+    }
 }
 
 /// The one row that says what this outbox is, is gone.

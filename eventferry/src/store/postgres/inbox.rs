@@ -4,7 +4,7 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::event::{MessageId, TableName};
-use crate::store::postgres::error::store_error;
+use crate::store::postgres::error::transaction_error;
 use crate::store::postgres::statements_of;
 use crate::store::{BoxFuture, InboxTransaction, StoreError, check_consumer};
 
@@ -23,7 +23,7 @@ impl InboxTransaction for Transaction<'_, Postgres> {
                 .execute(&mut **self)
                 .await
                 .map(|done| done.rows_affected() == 1)
-                .map_err(|error| store_error("remember a handled message", table, &error))
+                .map_err(|error| transaction_error("remember a handled message", table, &error))
         })
     }
 }
