@@ -7,6 +7,7 @@ mod locks;
 mod order;
 mod plans;
 mod races;
+mod roles;
 mod setup;
 mod support;
 

@@ -26,10 +26,11 @@ fn kind_of(sqlstate: &str) -> StoreErrorKind {
     match sqlstate {
         // serialization failure, deadlock, lock timeout, cancelled by statement timeout
         "40001" | "40P01" | "55P03" | "57014" => StoreErrorKind::Contention,
-        // read-only: a failover is under way, or this is a standby
-        "25006" => StoreErrorKind::Unavailable,
-        // no such table, column, function, schema, database, role; wrong column type; not allowed; row security; a name that is a keyword
-        "42P01" | "42703" | "42883" | "3F000" | "3D000" | "42501" | "42601" | "42804" | "55000" => StoreErrorKind::Misconfigured,
+        // read-only, recovery in progress: a failover is under way, or this is a standby
+        "25006" | "55000" => StoreErrorKind::Unavailable,
+        // no such table, column, function, schema, database; wrong column type; not allowed; row security; a name that is a keyword;
+        // what the down migration answers while events are left
+        "42P01" | "42703" | "42883" | "3F000" | "3D000" | "42501" | "42601" | "42804" | "2BP01" => StoreErrorKind::Misconfigured,
         _ => match sqlstate.get(..2) {
             // connection, resources, operator intervention, system error
             Some("08" | "53" | "57" | "58") => StoreErrorKind::Unavailable,
@@ -141,6 +142,8 @@ mod tests {
             ("57014", StoreErrorKind::Contention),
             ("08006", StoreErrorKind::Unavailable),
             ("25006", StoreErrorKind::Unavailable),
+            ("55000", StoreErrorKind::Unavailable),
+            ("2BP01", StoreErrorKind::Misconfigured),
             ("53200", StoreErrorKind::Unavailable),
             ("53300", StoreErrorKind::Unavailable),
             ("57P01", StoreErrorKind::Unavailable),

@@ -5,7 +5,7 @@ DO $$
 BEGIN
     IF EXISTS (SELECT 1 FROM outbox WHERE status <> 2) THEN
         RAISE EXCEPTION 'refusing to remove outbox: it holds events that are not delivered'
-            USING ERRCODE = 'object_not_in_prerequisite_state',
+            USING ERRCODE = 'dependent_objects_still_exist',
                   HINT = 'let a relay deliver them, and requeue or discard the dead ones';
     END IF;
 END
