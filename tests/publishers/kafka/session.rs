@@ -129,9 +129,9 @@ async fn a_full_client_gives_events_back_and_keeps_their_order() {
     let mut session = open(&publisher).await;
     let mut reported = Reported::default();
     let mut full = 0;
-    session.hand_over(9_999, 0, event(topic.name(), "warm")).unwrap();
+    session.hand_over(99_999, 0, event(topic.name(), "warm")).unwrap();
     reported.until("warming the partition", session.as_mut(), |r| !r.0.is_empty()).await;
-    for token in 0..2_000 {
+    for token in 0..10_000 {
         let mut message = event(topic.name(), token.to_string());
         while let Err(Full(back)) = session.hand_over(token, 0, message) {
             message = back;
@@ -139,13 +139,13 @@ async fn a_full_client_gives_events_back_and_keeps_their_order() {
             reported.more("room in the session", session.as_mut()).await;
         }
     }
-    reported.until("all deliveries", session.as_mut(), |r| r.0.len() == 2_001).await;
+    reported.until("all deliveries", session.as_mut(), |r| r.0.len() == 10_001).await;
     assert!(full > 0, "the queue was never full");
     assert!(!reported.failed());
     reported.close(session).await;
     assert_eq!(
         topic.texts(0).await[1..],
-        (0..2_000).map(|token| token.to_string()).collect::<Vec<_>>()
+        (0..10_000).map(|token| token.to_string()).collect::<Vec<_>>()
     );
 }
 

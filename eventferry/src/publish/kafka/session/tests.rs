@@ -1,0 +1,108 @@
+//! The session's own bookkeeping, with a client whose broker is nowhere.
+
+use super::*;
+use crate::publish::Delivery;
+
+/// A session whose broker is nowhere: what its client is given stays there, and the test plays the answers.
+fn session(settings: &[(&str, &str)]) -> KafkaSession {
+    let settings = Settings {
+        brokers: "127.77.77.77:9".to_owned(),
+        user: settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        publish_deadline: Duration::from_secs(30),
+        metadata_timeout: Duration::from_secs(5),
+        idle: Duration::from_mins(1),
+        warm_rule: WarmRule::Kept,
+    };
+    KafkaSession::open(&settings, Arc::default()).unwrap()
+}
+
+fn message() -> Message {
+    Message::new("orders", "1")
+}
+
+fn answer(session: &KafkaSession, token: u64, offset: i64) {
+    session.shared.push(Ticket { token, place: 0 }, Ok(Delivery::at(0, offset)));
+}
+
+#[tokio::test]
+async fn an_event_never_overtakes_one_that_waits_for_room_in_the_client() {
+    let mut session = session(&[("queue.buffering.max.messages", "1")]);
+    session.hand_over(0, 0, message()).unwrap();
+    session.hand_over(1, 0, message()).unwrap();
+    // The client still holds the first, so there is no room for the second, though its partition is warm.
+    answer(&session, 0, 0);
+    assert_eq!(session.reports().await.len(), 1);
+    assert_eq!((session.waiting, session.outstanding), (1, 0));
+    session.hand_over(2, 0, message()).unwrap();
+    assert_eq!(session.waiting, 2, "the third waits behind the second");
+    let order: Vec<u64> = std::iter::from_fn(|| session.places[0].flow.next())
+        .map(|(token, _)| token)
+        .collect();
+    assert_eq!(order, [1, 2]);
+}
+
+#[tokio::test]
+async fn an_event_is_given_back_only_while_a_report_is_still_to_come() {
+    let mut session = session(&[("queue.buffering.max.messages", "2")]);
+    session.hand_over(0, 0, message()).unwrap();
+    answer(&session, 0, 0);
+    assert_eq!(session.reports().await.len(), 1);
+    session.hand_over(1, 0, message()).unwrap();
+    assert!(
+        session.hand_over(2, 0, message()).is_err(),
+        "full, and the report of event 1 will call the caller back"
+    );
+    answer(&session, 1, 1);
+    assert_eq!(session.reports().await.len(), 1);
+    session.hand_over(2, 0, message()).unwrap();
+    assert_eq!(
+        (session.waiting, session.outstanding),
+        (1, 0),
+        "still full, and no report would call anybody"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_gave_up_is_reported_by_an_event_that_waits() {
+    let mut session = session(&[]);
+    for token in 0..3 {
+        session.hand_over(token, 0, message()).unwrap();
+    }
+    session.shared.over.store(true, Ordering::Release);
+    answer(&session, 0, 0);
+    let reports = session.reports().await;
+    let told: Vec<_> = reports.iter().map(|report| (report.token, report.result.is_ok())).collect();
+    assert_eq!(told, [(0, true), (1, false)]);
+    assert!(session.hand_over(3, 0, message()).is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_gave_up_with_nothing_to_do_is_reported_by_the_next_event() {
+    let mut session = session(&[]);
+    session.shared.over.store(true, Ordering::Release);
+    session.hand_over(7, 0, message()).unwrap();
+    let reports = session.reports().await;
+    assert_eq!((reports.len(), reports[0].token, reports[0].result.is_err()), (1, 7, true));
+    assert!(session.hand_over(8, 0, message()).is_err(), "one is enough");
+}
+
+#[tokio::test]
+async fn closing_tells_what_arrived_and_claims_nothing_else() {
+    let mut session = session(&[]);
+    for token in 0..3 {
+        session.hand_over(token, 0, message()).unwrap();
+    }
+    answer(&session, 0, 0);
+    let reports = Box::new(session).close().await;
+    assert_eq!((reports.len(), reports[0].token, reports[0].result.is_ok()), (1, 0, true));
+}
+
+#[tokio::test]
+async fn no_more_events_wait_than_the_limit() {
+    let mut session = session(&[]);
+    for token in 0..=WAITING_LIMIT as u64 {
+        session.hand_over(token, 0, message()).unwrap();
+    }
+    assert!(session.hand_over(0, 0, message()).is_err());
+    assert!(session.hand_over(0, 1, message()).is_ok(), "another partition has nothing waiting");
+}
