@@ -12,3 +12,8 @@ pub mod servers;
 #[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
 #[doc = include_str!("../../README.md")]
 pub mod readme {}
+
+/// The same for `docs/delivery.md`.
+#[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
+#[doc = include_str!("../../docs/delivery.md")]
+pub mod delivery {}
