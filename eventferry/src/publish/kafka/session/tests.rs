@@ -4,16 +4,19 @@ use super::*;
 use crate::publish::Delivery;
 
 /// A session whose broker is nowhere: what its client is given stays there, and the test plays the answers.
-fn session(settings: &[(&str, &str)]) -> KafkaSession {
-    let settings = Settings {
+fn session(user: &[(&str, &str)]) -> KafkaSession {
+    KafkaSession::open(&settings(user), Arc::default()).unwrap()
+}
+
+fn settings(user: &[(&str, &str)]) -> Settings {
+    Settings {
         brokers: "127.77.77.77:9".to_owned(),
-        user: settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        user: user.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
         publish_deadline: Duration::from_secs(30),
         metadata_timeout: Duration::from_secs(5),
         idle: Duration::from_mins(1),
         warm_rule: WarmRule::Kept,
-    };
-    KafkaSession::open(&settings, Arc::default()).unwrap()
+    }
 }
 
 fn message() -> Message {
@@ -60,6 +63,23 @@ async fn an_event_is_given_back_only_while_a_report_is_still_to_come() {
         (1, 0),
         "still full, and no report would call anybody"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_makes_room_without_a_report_is_tried_again() {
+    let mut session = session(&[("queue.buffering.max.messages", "1")]);
+    // What this client reports goes elsewhere, so that its queue can be emptied behind the session's back.
+    let client = Arc::new(SessionClient::new(&settings(&[("queue.buffering.max.messages", "1")]), Arc::default()).unwrap());
+    session.producer = Some(Arc::clone(&client));
+    session.hand_over(0, 0, message()).unwrap();
+    answer(&session, 0, 0);
+    assert_eq!(session.reports().await.len(), 1);
+    session.hand_over(1, 0, message()).unwrap();
+    assert_eq!((session.waiting, session.outstanding), (1, 0));
+    let waiting = timeout(Duration::from_millis(200), session.reports());
+    let (reports, ()) = tokio::join!(waiting, async { client.end() });
+    assert!(reports.is_err(), "no broker, no report");
+    assert_eq!((session.waiting, session.outstanding), (0, 1), "the client has the event");
 }
 
 #[tokio::test]
