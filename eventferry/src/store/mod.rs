@@ -504,7 +504,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads rows of status pending, failed or dead-holding of several aggregates in one statement: up to `limit` rows of each, by id.
     ///
-    /// The rows of one aggregate stand together; fewer than `limit` of them means that the snapshot held no more.
+    /// The aggregates come in the order of `wanted`, the rows of each together; fewer than `limit` of them means that the snapshot held no more.
     fn read_aggregates(&self, wanted: &[AggregateRead], limit: u32) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// Reads rows of status scheduled or failed whose time has come, by lane, time and id, up to `limit` for each lane.

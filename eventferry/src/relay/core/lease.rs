@@ -9,6 +9,7 @@ use crate::store::Renewed;
 
 const BEAT: Duration = Duration::from_secs(1);
 const TAKE_AGAIN: Duration = Duration::from_millis(500);
+pub(super) const RENEW_AGAIN: Duration = Duration::from_millis(500);
 
 impl Core {
     pub(super) fn tend_leases(&mut self) {
@@ -28,7 +29,11 @@ impl Core {
         }
         self.hand_back_drained();
         if let Some(deadline) = self.stopping
-            && (self.lanes.iter().all(|lane| lane.lease.is_none()) && self.flights.is_empty() && self.acks.is_empty() && !self.ack_out
+            && (!self.lease_call_out
+                && self.lanes.iter().all(|lane| lane.lease.is_none())
+                && self.flights.is_empty()
+                && self.acks.is_empty()
+                && !self.ack_out
                 || now >= deadline)
         {
             self.closed = true;
@@ -145,6 +150,8 @@ impl Core {
     /// Begins a lane from the start of the table.
     fn adopt(&mut self, lease: LaneLease, valid_until: Now) {
         let open = self.lane(lease.lane).open;
+        // A read that is under way went by the cursor of the lane's last time here.
+        self.disown_read(lease.lane);
         *self.lane_mut(lease.lane) = Lane {
             lease: Some(lease),
             lapsed: None,

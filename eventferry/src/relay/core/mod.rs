@@ -133,8 +133,8 @@ enum Known {
     InFlight,
     Delivered,
     Judging,
-    /// Settled when this many reads had been issued: a read issued by then may still return it.
-    Settled,
+    /// Answered for when this many reads had been issued: one of those may still return it as it was. A later one is believed.
+    Settled(u64),
 }
 
 #[derive(Debug)]
@@ -159,7 +159,9 @@ pub(crate) struct Core {
     reads_out: BTreeSet<u64>,
     main_read: Option<read::MainRead>,
     aggregate_read: Option<read::AggregatesRead>,
-    due_read: Option<u64>,
+    due_read: Option<read::DueRead>,
+    /// Somebody said that there are new rows while a read was under way.
+    woken: bool,
     next_read: Now,
     last_work: Now,
     poll: Duration,
@@ -169,6 +171,8 @@ pub(crate) struct Core {
     queues: FxHashMap<QueueKey, Queue>,
     known: FxHashMap<RowId, Known>,
     settled: VecDeque<(u64, RowId)>,
+    /// How many of the known rows are only remembered against such reads.
+    past: usize,
     bytes: usize,
     ready: VecDeque<QueueKey>,
     wake: VecDeque<QueueKey>,
@@ -196,7 +200,8 @@ pub(crate) struct Core {
     away_waiting: Vec<QueueKey>,
     /// After an outage one event goes first.
     probing: bool,
-    next_refresh: Now,
+    last_refresh: Now,
+    last_delivery: Now,
 
     /// Delivered rows with their lanes, and those whose ack is on its way.
     acks: Vec<(RowId, u8)>,
@@ -233,6 +238,7 @@ impl Core {
             main_read: None,
             aggregate_read: None,
             due_read: None,
+            woken: false,
             next_read: Now::ZERO,
             last_work: Now::ZERO,
             poll: config.poll_min,
@@ -241,6 +247,7 @@ impl Core {
             queues: FxHashMap::default(),
             known: FxHashMap::default(),
             settled: VecDeque::new(),
+            past: 0,
             bytes: 0,
             ready: VecDeque::new(),
             wake: VecDeque::new(),
@@ -266,7 +273,8 @@ impl Core {
             away_told: false,
             away_waiting: Vec::new(),
             probing: false,
-            next_refresh: Now::ZERO,
+            last_refresh: Now::ZERO,
+            last_delivery: Now::ZERO,
             acks: Vec::new(),
             acking: Vec::new(),
             ack_since: None,
@@ -305,7 +313,10 @@ impl Core {
         match fact {
             Fact::Renewed { asked_at, held, answer } => self.on_renewed(asked_at, &held, &answer),
             Fact::Taken { asked_at, lanes } => self.on_taken(asked_at, &lanes),
-            Fact::LeaseCallFailed => self.lease_call_out = false,
+            Fact::LeaseCallFailed => {
+                self.lease_call_out = false;
+                self.next_renew = self.next_renew.min(self.now + lease::RENEW_AGAIN);
+            }
             Fact::Read { number, batch } => self.on_read(number, batch),
             Fact::Aggregates { number, rows } => self.on_aggregates(number, rows),
             Fact::Due { number, rows } => self.on_due(number, rows),
@@ -322,7 +333,10 @@ impl Core {
             } => self.on_refused(token, kind, error, *message),
             Fact::Acked { ok } => self.on_acked(ok),
             Fact::Judged { verdicts, outcomes } => self.on_judged(verdicts, outcomes),
-            Fact::Wake => self.next_read = self.now,
+            Fact::Wake => {
+                self.woken = self.main_read.is_some();
+                self.next_read = self.now;
+            }
             Fact::Stop => {
                 if self.stopping.is_none() {
                     self.stopping = Some(self.now + self.config.drain);
@@ -361,7 +375,7 @@ impl Core {
 
     /// Rows read, in flight or waiting for their ack or verdict.
     fn in_memory(&self) -> usize {
-        self.known.len() - self.settled.len()
+        self.known.len() - self.past
     }
 
     fn lane(&self, lane: u8) -> &Lane {
@@ -376,13 +390,26 @@ impl Core {
         self.config.topics.get(topic).copied().unwrap_or(self.config.policy)
     }
 
-    /// Remembers that a row is settled for as long as a read that began before may still return it.
-    fn settle(&mut self, row: RowId) {
-        if self.reads_out.is_empty() {
-            self.known.remove(&row);
-        } else if self.known.insert(row, Known::Settled) != Some(Known::Settled) {
-            self.settled.push_back((self.reads_issued, row));
+    /// Whether a row that read number `number` returned needs nothing more.
+    fn knows(&self, row: RowId, number: u64) -> bool {
+        match self.known.get(&row) {
+            Some(Known::Settled(issued)) => number <= *issued,
+            Some(Known::Queued | Known::InFlight | Known::Delivered | Known::Judging) => true,
+            None => false,
         }
+    }
+
+    fn mark(&mut self, row: RowId, known: Known) {
+        if let Some(Known::Settled(_)) = self.known.insert(row, known) {
+            self.past -= 1;
+        }
+    }
+
+    /// Remembers that a row has been answered for, for as long as a read that began before may still return it as it was.
+    fn settle(&mut self, row: RowId) {
+        self.mark(row, Known::Settled(self.reads_issued));
+        self.past += 1;
+        self.settled.push_back((self.reads_issued, row));
     }
 
     fn forget_settled(&mut self) {
@@ -392,8 +419,9 @@ impl Core {
                 break;
             }
             self.settled.pop_front();
-            if self.known.get(&row) == Some(&Known::Settled) {
+            if self.known.get(&row) == Some(&Known::Settled(issued)) {
                 self.known.remove(&row);
+                self.past -= 1;
             }
         }
     }

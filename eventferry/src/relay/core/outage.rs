@@ -17,6 +17,8 @@ pub(super) const AWAY_MAX: Duration = Duration::from_secs(1);
 pub(super) const SHED_MIN: Duration = Duration::from_millis(500);
 const SHED_MAX: Duration = Duration::from_secs(8);
 /// How often the partition counts of topics in use are looked up again.
+/// After this long without a delivery of what is in flight, they are looked up as often.
+const SILENCE: Duration = Duration::from_secs(5);
 const REFRESH: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct TopicState {
@@ -43,41 +45,50 @@ pub(super) enum Partitions {
 impl Core {
     pub(super) fn on_described(&mut self, name: &str, partitions: Result<u32, PublishErrorKind>) {
         let Some(index) = self.topic_index.get(name).copied() else { return };
-        let state = &mut self.topics[index as usize];
-        let before = state.partitions;
-        let refreshing = std::mem::take(&mut state.refreshing);
+        let refreshing = std::mem::take(&mut self.topics[index as usize].refreshing);
         match partitions {
             Ok(count) => {
-                state.partitions = Partitions::Known(count.max(1));
-                let back: Vec<QueueKey> = state.waiting.drain(..).collect();
-                let shut: Vec<QueueKey> = state.shut.drain(..).collect();
-                self.ready.extend(back);
-                self.topic_back(index);
-                for key in shut {
-                    if self
-                        .queues
-                        .get(&key)
-                        .is_some_and(|q| matches!(q.gate, Gate::Shut { why: Why::Topic, .. }))
-                    {
-                        self.wake(key);
-                    }
-                }
-                if matches!(before, Partitions::Known(known) if known != count) && self.session == SessionState::Open {
-                    // Keys move to other partitions: nothing may be in flight by the old count.
-                    self.session = SessionState::Closing;
-                    self.commands
-                        .push(Command::Publish(PublishCommand::CloseSession(self.session_number)));
-                }
+                self.publisher_back();
+                self.topic_known(index, count.max(1));
             }
             Err(PublishErrorKind::Unavailable(Scope::Topic)) => self.topic_away(index),
-            // A refresh that fails says nothing about the topic.
-            Err(_) if refreshing => {}
+            // No such topic can exist: without partitions its events take the plain route, where each is judged by itself.
+            Err(PublishErrorKind::Rejected | PublishErrorKind::Retriable) => self.topic_known(index, 0),
             Err(_) => {
-                state.partitions = Partitions::Unasked;
-                let back: Vec<QueueKey> = state.waiting.drain(..).collect();
-                self.ready.extend(back);
+                if !refreshing {
+                    let (now, state) = (self.now, &mut self.topics[index as usize]);
+                    // What is shut on the topic is woken by the answer to the next question only.
+                    state.partitions = if state.shut.is_empty() {
+                        Partitions::Unasked
+                    } else {
+                        Partitions::Away { until: now + AWAY_MAX }
+                    };
+                    self.ready.extend(state.waiting.drain(..));
+                }
                 self.publisher_away();
             }
+        }
+    }
+
+    fn topic_known(&mut self, topic: u32, count: u32) {
+        let state = &mut self.topics[topic as usize];
+        let before = std::mem::replace(&mut state.partitions, Partitions::Known(count));
+        self.ready.extend(state.waiting.drain(..));
+        for key in std::mem::take(&mut state.shut) {
+            if self
+                .queues
+                .get(&key)
+                .is_some_and(|queue| matches!(queue.gate, Gate::Shut { why: Why::Topic, .. }))
+            {
+                self.wake(key);
+            }
+        }
+        self.topic_back(topic);
+        if matches!(before, Partitions::Known(known) if known != count) && self.session == SessionState::Open {
+            // Keys move to other partitions: nothing may be in flight by the old count.
+            self.session = SessionState::Closing;
+            self.commands
+                .push(Command::Publish(PublishCommand::CloseSession(self.session_number)));
         }
     }
 
@@ -138,17 +149,23 @@ impl Core {
                 break;
             }
             self.timers.pop();
-            if self
-                .queues
-                .get(&key)
-                .is_some_and(|q| matches!(q.gate, Gate::Shut { why: Why::Timer, .. }))
-            {
+            if self.queues.get(&key).is_some_and(|q| {
+                matches!(
+                    q.gate,
+                    Gate::Shut {
+                        why: Why::Timer | Why::Retry,
+                        ..
+                    }
+                )
+            }) {
                 self.wake(key);
             }
         }
-        let refresh = self.config.pipelined && now >= self.next_refresh;
+        // A session tells nothing of an outage: where nothing comes back, the topics' metadata is the probe.
+        let silent = !self.flights.is_empty() && now >= self.last_delivery + SILENCE;
+        let refresh = self.config.pipelined && now >= self.last_refresh + if silent { SILENCE } else { REFRESH };
         if refresh {
-            self.next_refresh = now + REFRESH;
+            self.last_refresh = now;
         }
         for state in &mut self.topics {
             match state.partitions {
@@ -183,7 +200,7 @@ impl Core {
             Partitions::Unasked | Partitions::Asked | Partitions::Known(_) => None,
         });
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let shed = (self.room() < self.config.window / 4).then_some(self.next_shed);
+        let shed = (self.room() < self.unbound() / 4).then_some(self.next_shed);
         topics.chain(self.away_until).chain(timer).chain(shed).min().unwrap_or(Now::MAX)
     }
 
@@ -193,7 +210,7 @@ impl Core {
 
     /// When the window is nearly full of rows that do not move, drops those that are only queued, so that others can be read.
     pub(super) fn shed(&mut self) {
-        if self.now < self.next_shed || self.room() >= self.config.window / 4 {
+        if self.now < self.next_shed || self.room() >= self.unbound() / 4 {
             return;
         }
         self.next_shed = self.now + self.shed_every;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
+use std::time::Duration;
 
 use super::send::Route;
 use super::{Core, Known, Now};
@@ -86,13 +87,16 @@ pub(super) enum Why {
     Page,
 }
 
+/// The page of due rows wakes an aggregate when its failed row is due. If somebody else has settled that row, this long after does.
+pub(super) const RETRY_LATEST: Duration = Duration::from_secs(1);
+
 /// A queue with fewer rows than this and more in the table asks for its next page.
 const PAGE_LOW: usize = 256;
 
 impl Core {
-    /// Takes in a row that a read found, unless it is known or its queue is shut.
-    pub(super) fn admit(&mut self, row: Record) -> bool {
-        if self.known.contains_key(&row.row()) {
+    /// Takes in a row that read number `number` found, unless it is known or its queue is shut.
+    pub(super) fn admit(&mut self, row: Record, number: u64) -> bool {
+        if self.knows(row.row(), number) {
             return false;
         }
         let now = self.now;
@@ -119,9 +123,10 @@ impl Core {
         }
         if row.ordered && row.status == Status::Failed && !row.due_in.is_zero() {
             self.shut(key, row.id - 1, Why::Retry);
+            self.timer(row.due_in + RETRY_LATEST, key);
             return false;
         }
-        self.known.insert(row.row(), Known::Queued);
+        self.mark(row.row(), Known::Queued);
         self.bytes += row.payload.len();
         let now = self.now;
         if let Some(queue) = self.queues.get_mut(&key) {

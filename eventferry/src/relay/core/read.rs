@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::queue::{Gate, Queue, QueueKey, Why};
-use super::{Command, Core, DueAt, Known, Loaded, Now, ReadCommand};
+use super::{Command, Core, DueAt, Loaded, Now, ReadCommand};
 use crate::outbox::{LaneLease, Payload, Record, RowId};
 use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch};
 
@@ -31,6 +31,12 @@ pub(super) struct MainRead {
 }
 
 #[derive(Debug)]
+pub(super) struct DueRead {
+    number: u64,
+    lanes: Vec<u8>,
+}
+
+#[derive(Debug)]
 pub(super) struct AggregatesRead {
     number: u64,
     keys: Vec<QueueKey>,
@@ -48,7 +54,7 @@ impl Core {
         if self.main_read.is_none() && self.now >= self.next_read && self.room() >= self.room_wanted() {
             self.issue_main_read();
         }
-        if self.due_read.is_none() && self.now >= self.next_due && self.room() >= self.config.window / 8 {
+        if self.due_read.is_none() && self.now >= self.next_due && self.room() >= self.room_wanted() {
             self.issue_due_read();
         }
     }
@@ -61,7 +67,7 @@ impl Core {
         if self.main_read.is_none() && self.room() >= self.room_wanted() {
             next = next.min(self.next_read);
         }
-        if self.due_read.is_none() && self.room() >= self.config.window / 8 {
+        if self.due_read.is_none() && self.room() >= self.room_wanted() {
             next = next.min(self.next_due);
         }
         if self.aggregate_read.is_none() && !self.wake.is_empty() {
@@ -86,9 +92,22 @@ impl Core {
         events.min(bytes / typical)
     }
 
-    /// Reading for a few free places would cost a statement for each handful of events.
+    /// Reading for a few free places would cost a statement for each handful of events. What is in flight frees no place until the broker
+    /// says so, and partitions that stall may keep most of the window: the measure is what is left of it.
     fn room_wanted(&self) -> usize {
-        (self.config.window / 8).max(1)
+        (self.unbound() / 8).max(1)
+    }
+
+    /// Places of the window that nothing in flight takes.
+    pub(super) fn unbound(&self) -> usize {
+        self.config.window.saturating_sub(self.flights.len())
+    }
+
+    /// Rows of a lane that a read under way brings are no longer this lease's.
+    pub(super) fn disown_read(&mut self, lane: u8) {
+        if let Some(read) = &mut self.main_read {
+            read.lanes.retain(|(lease, _)| lease.lane != lane);
+        }
     }
 
     pub(super) fn begin_read(&mut self) -> u64 {
@@ -176,7 +195,7 @@ impl Core {
         let last_late = batch.late.last().map(|row| row.id);
         for row in batch.late {
             if ours[usize::from(row.lane())] {
-                self.admit(row);
+                self.admit(row, number);
             }
         }
         if let (true, Some(last)) = (batch.late_is_full, last_late) {
@@ -196,7 +215,7 @@ impl Core {
                 counts[usize::from(lane)] += 1;
                 let id = row.id;
                 self.lane_mut(lane).cursor = id;
-                if self.admit(row) && nothing_new && id <= self.lane(lane).passing {
+                if self.admit(row, number) && nothing_new && id <= self.lane(lane).passing {
                     self.stats.strays += 1;
                 }
             }
@@ -217,7 +236,7 @@ impl Core {
     }
 
     fn plan_next_read(&mut self, found: usize) {
-        if found > 0 {
+        if std::mem::take(&mut self.woken) || found > 0 {
             self.last_work = self.now;
             self.poll = self.config.poll_min;
             self.next_read = self.now;
@@ -321,7 +340,7 @@ impl Core {
         let next = dropped.map_or(last, |lowest| last.min(lowest));
         queue.gate = Gate::Open;
         for row in page {
-            if !self.known.contains_key(&row.row()) && !self.place(row) {
+            if !self.knows(row.row(), number) && !self.place(row) {
                 if let Some(Queue {
                     gate: Gate::Shut { floor, .. },
                     ..
@@ -358,7 +377,10 @@ impl Core {
             return;
         }
         let number = self.begin_read();
-        self.due_read = Some(number);
+        self.due_read = Some(DueRead {
+            number,
+            lanes: lanes.iter().map(|(lane, _)| *lane).collect(),
+        });
         self.commands.push(Command::Read(ReadCommand::Due {
             number,
             lanes,
@@ -368,28 +390,47 @@ impl Core {
 
     pub(super) fn on_due(&mut self, number: u64, rows: Option<Vec<DueRow>>) {
         self.reads_out.remove(&number);
-        if self.due_read != Some(number) {
+        if self.due_read.as_ref().is_none_or(|read| read.number != number) {
             return;
         }
-        self.due_read = None;
+        let Some(read) = self.due_read.take() else { return };
         let rows = rows.unwrap_or_default();
-        self.next_due = if rows.is_empty() {
-            self.now + if self.waiting_rows { DUE_SOON } else { DUE_IDLE }
-        } else {
-            self.now + self.config.poll_min
-        };
+        let mut counts = [0u32; crate::outbox::LANES as usize];
+        for row in &rows {
+            counts[usize::from(row.record.lane())] += 1;
+        }
+        // A lane's pages start over when one came back short: rows that cannot go now are met again, and hide none behind them.
+        let mut more = false;
+        for lane in read.lanes {
+            if counts[usize::from(lane)] < DUE_PAGE {
+                self.lane_mut(lane).due = DueAt::default();
+                counts[usize::from(lane)] = 0;
+            } else {
+                more = true;
+            }
+        }
+        let soon = if more { self.config.poll_min } else { DUE_SOON };
+        self.next_due = self.now
+            + if more || self.waiting_rows || !rows.is_empty() {
+                soon
+            } else {
+                DUE_IDLE
+            };
         for DueRow { record, at } in rows {
+            let full = counts[usize::from(record.lane())] > 0;
             let lane = self.lane_mut(record.lane());
             if lane.lease.is_none() || lane.draining.is_some() {
                 continue;
             }
-            lane.due = DueAt(lane.due.0.max(at));
-            if self.known.contains_key(&record.row()) {
+            if full {
+                lane.due = DueAt(lane.due.0.max(at));
+            }
+            if self.knows(record.row(), number) {
                 continue;
             }
             let key = QueueKey::of(&record);
             if !record.ordered {
-                self.admit(record);
+                self.admit(record, number);
                 continue;
             }
             match self.queues.get(&key).map(|queue| queue.gate) {
@@ -400,11 +441,8 @@ impl Core {
         }
     }
 
-    /// A heartbeat: pages of due rows start over, and what is held is looked at again.
+    /// A heartbeat: what is held is looked at again.
     pub(super) fn look_again(&mut self) {
-        for lane in &mut self.lanes {
-            lane.due = DueAt::default();
-        }
         self.waiting_rows = self
             .queues
             .values()
@@ -423,21 +461,21 @@ impl Core {
 
     pub(super) fn on_loaded(&mut self, row: RowId, key: QueueKey, payload: Loaded) {
         let Some(queue) = self.queues.get_mut(&key) else { return };
-        if !queue.loading || queue.rows.front().map(Record::row) != Some(row) {
+        // An unordered row may have been put in front meanwhile.
+        let Some(place) = queue.rows.iter().position(|waiting| waiting.row() == row) else {
             return;
-        }
+        };
         queue.loading = false;
         match payload {
             Loaded::Payload(bytes) => {
-                if let Some(front) = queue.rows.front_mut() {
-                    let before = front.payload.len();
-                    front.payload = bytes.map_or(Payload::Tombstone, Payload::Bytes);
-                    self.bytes = self.bytes - before + front.payload.len();
-                }
+                let waiting = &mut queue.rows[place];
+                let before = waiting.payload.len();
+                waiting.payload = bytes.map_or(Payload::Tombstone, Payload::Bytes);
+                self.bytes = self.bytes - before + waiting.payload.len();
                 self.enqueue_ready(key);
             }
             Loaded::Gone => {
-                if let Some(gone) = queue.rows.pop_front() {
+                if let Some(gone) = queue.rows.remove(place) {
                     self.bytes -= gone.payload.len();
                     self.settle(gone.row());
                 }
@@ -448,9 +486,5 @@ impl Core {
                 self.timer(RETRY_READ, key);
             }
         }
-    }
-
-    pub(super) fn mark(&mut self, row: RowId, known: Known) {
-        self.known.insert(row, known);
     }
 }

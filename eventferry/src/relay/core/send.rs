@@ -48,6 +48,8 @@ pub(super) struct Flight {
     /// The session it was handed to.
     session: u64,
     attempts: u32,
+    /// Its payload, which is in memory until the flight lands.
+    bytes: usize,
     /// A dead letter, and what its original was refused with.
     letter: Option<Letter>,
 }
@@ -153,12 +155,17 @@ impl Core {
         }
     }
 
+    /// How many events one route may hold: as many as there are places left, so that several which stall leave some to the others.
+    fn places_for(&self, route: Route) -> usize {
+        match route {
+            Route::Pipelined(..) => self.unbound().max(ROUTE_MIN),
+            Route::Plain(_) => self.plain_places().max(1),
+        }
+    }
+
     /// Whether a route takes one more now; if not, the queue is put where it will be called from.
     fn has_place(&mut self, key: QueueKey, route: Route) -> bool {
-        let (free, plain_places) = (
-            self.config.window.saturating_sub(self.flights.len()).max(ROUTE_MIN),
-            self.plain_places(),
-        );
+        let (free, plain_places) = (self.places_for(route), self.plain_places());
         let Some(queue) = self.queues.get_mut(&key) else { return false };
         match route {
             Route::Pipelined(..) if self.session != SessionState::Open => {
@@ -196,7 +203,7 @@ impl Core {
         let Some(record) = queue.rows.pop_front() else { return };
         queue.in_flight += 1;
         queue.route = Some(route);
-        self.bytes -= record.payload.len();
+        let bytes = record.payload.len();
         self.mark(record.row(), Known::InFlight);
         let source = self.source.clone();
         let (row, attempts) = (record.row(), record.attempts);
@@ -213,6 +220,7 @@ impl Core {
                 route,
                 session: self.session_number,
                 attempts,
+                bytes,
                 letter: None,
             },
             way,
@@ -225,6 +233,9 @@ impl Core {
         if state.in_flight == 0 {
             state.progress = self.now;
         }
+        if self.flights.is_empty() {
+            self.last_delivery = self.now;
+        }
         state.in_flight += 1;
         if let Route::Plain(_) = flight.route {
             self.plain_in_flight += 1;
@@ -235,19 +246,21 @@ impl Core {
 
     /// Calls queues that waited for a place on their route, as many as there are places now.
     fn feed_starved(&mut self) {
-        let free = self.config.window.saturating_sub(self.flights.len()).max(ROUTE_MIN);
-        let (routes, ready) = (&mut self.routes, &mut self.ready);
-        self.starved.retain(|route| {
-            let Some(state) = routes.get_mut(route) else { return false };
+        for route in std::mem::take(&mut self.starved) {
+            let free = self.places_for(route);
+            let Some(state) = self.routes.get_mut(&route) else { continue };
             let places = free.saturating_sub(state.in_flight).min(state.waiting.len());
-            ready.extend(state.waiting.drain(..places));
-            !state.waiting.is_empty()
-        });
+            self.ready.extend(state.waiting.drain(..places));
+            if !state.waiting.is_empty() {
+                self.starved.push(route);
+            }
+        }
     }
 
     /// Takes a flight off its route.
     fn land(&mut self, token: u64) -> Option<Flight> {
         let flight = self.flights.remove(&token)?;
+        self.bytes -= flight.bytes;
         if let Some(state) = self.routes.get_mut(&flight.route) {
             state.in_flight -= 1;
         }
@@ -282,6 +295,7 @@ impl Core {
         }
         let now = self.now;
         self.publisher_back();
+        self.last_delivery = now;
         self.shed_every = SHED_MIN;
         for token in tokens {
             let Some(flight) = self.land(*token) else { continue };
@@ -319,8 +333,9 @@ impl Core {
         if let Route::Plain(topic) = flight.route
             && matches!(kind, PublishErrorKind::Retriable | PublishErrorKind::Rejected)
         {
-            let state = &mut self.topics[topic as usize];
-            state.plain_until = self.now + PLAIN_FOR;
+            // It was refused by a broker that is there.
+            self.publisher_back();
+            self.topics[topic as usize].plain_until = self.now + PLAIN_FOR;
             if self.lane(flight.lease.lane).lease == Some(flight.lease) {
                 return self.on_fault(&flight, kind, error, message);
             }
@@ -380,6 +395,7 @@ impl Core {
                         route,
                         session: flight.session,
                         attempts,
+                        bytes: 0,
                         letter,
                     },
                     way,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::queue::{Gate, QueueKey, Why};
+use super::queue::{Gate, QueueKey, RETRY_LATEST, Why};
 use super::{Command, Core, Now, Policy, WriteCommand};
 use crate::outbox::{LaneLease, RowId, lane_of};
 use crate::store::{Fault, Verdict, VerdictOutcome};
@@ -104,6 +104,9 @@ impl Core {
                 VerdictOutcome::Waits { .. } => {
                     self.stats.failed += 1;
                     self.waiting_rows = true;
+                    if let Fault::Refused { delay, .. } = verdict.fault {
+                        self.timer(delay + RETRY_LATEST, key);
+                    }
                     Why::Retry
                 }
                 VerdictOutcome::Holds => {

@@ -8,6 +8,7 @@ use crate::event::{Message, MessageId};
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) message_id: MessageId,
+    pub(super) how: String,
 }
 
 /// Messages handed over to one session and not yet answered, by partition, in order.
@@ -24,9 +25,9 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    pub(super) fn append(&mut self, message: &Message) {
+    pub(super) fn append(&mut self, message: &Message, how: String) {
         use crate::event::IncomingMessage;
         let message_id = message.message_id().expect("every message carries its id");
-        self.log.push(Arrival { message_id });
+        self.log.push(Arrival { message_id, how });
     }
 }

@@ -131,3 +131,19 @@ fn everything_at_once() {
         },
     );
 }
+
+/// An older read was out when a verdict was answered with "waits", and the row was skipped as settled when its aggregate was read again.
+#[test]
+fn a_row_that_waits_is_not_taken_for_settled() {
+    let faults = Faults {
+        refuse: 0.02,
+        poison: 0.005,
+        store: 0.03,
+        broker: 0.02,
+        topic_away: true,
+        kill: true,
+        pause: true,
+        ..Faults::NONE
+    };
+    run_all(50_012..50_013, faults);
+}

@@ -541,7 +541,10 @@ impl World {
         let fact = match command {
             PublishCommand::Describe(topic) => {
                 let away = self.faults.topic_away && &*topic == "other" && self.now > Now::from_secs(1) && self.now < Now::from_secs(5);
-                let partitions = if away {
+                let chance = self.faults.broker;
+                let partitions = if self.unlucky(chance) {
+                    Err(PublishErrorKind::Unavailable(Scope::Publisher))
+                } else if away {
                     Err(PublishErrorKind::Unavailable(Scope::Topic))
                 } else {
                     Ok(PARTITIONS)
@@ -654,7 +657,8 @@ impl World {
                 }),
             );
         }
-        self.broker.append(&message);
+        let how = format!("{:?} relay {relay}.{life} session {number} token {token}", self.now);
+        self.broker.append(&message, how);
         if breaks {
             return self.end_session(
                 relay,
@@ -699,7 +703,8 @@ impl World {
                 if self.is_poisoned(&message) {
                     break;
                 }
-                self.broker.append(&message);
+                let how = format!("{:?} relay {relay}.{life} end of session {number} token {token}", self.now);
+                self.broker.append(&message, how);
                 if n < confirm {
                     confirmed.push(token);
                 }
@@ -739,7 +744,8 @@ impl World {
             let scope = [Scope::Publisher, Scope::Topic, Scope::Partition][self.rng.usize(..3)];
             refused(PublishErrorKind::Unavailable(scope), message)
         } else {
-            self.broker.append(&message);
+            let how = format!("{:?} relay {relay}.{life} plain token {token}", self.now);
+            self.broker.append(&message, how);
             if self.unlucky(chance / 2.0) {
                 refused(PublishErrorKind::Unavailable(Scope::Partition), message)
             } else {
@@ -795,6 +801,13 @@ impl World {
                     if let Some((before, other)) = last.insert(*aggregate, (*place, *id))
                         && before > *place
                     {
+                        let history = self
+                            .broker
+                            .log
+                            .iter()
+                            .filter(|arrival| arrival.message_id == *id || arrival.message_id == other);
+                        let history: Vec<_> = history.map(|arrival| (arrival.message_id, &arrival.how)).collect();
+                        outcome.violations.push(format!("{history:#?}"));
                         outcome.violations.push(format!(
                             "aggregate {aggregate}: {id} was first delivered before its predecessor {other}"
                         ));
