@@ -44,6 +44,11 @@ fn consume_and_dedupe() {
 }
 
 #[test]
+fn in_process() {
+    prints_what_it_promises("in_process");
+}
+
+#[test]
 fn graceful_shutdown() {
     prints_what_it_promises("graceful_shutdown");
 }

@@ -41,7 +41,8 @@ impl<S: EventSet> Outbox<S> {
         E::decode_version(version, content_type, payload).map_err(|e| describe(E::NAME, version, message, e))
     }
 
-    fn find<M: IncomingMessage + ?Sized>(&self, message: &M) -> Result<usize, DecodeError> {
+    /// The place in the set of the event that a message says it is.
+    pub(crate) fn find<M: IncomingMessage + ?Sized>(&self, message: &M) -> Result<usize, DecodeError> {
         // A dead letter says which topic it was meant for.
         let topic = message.text_header(headers::DLQ_ORIGINAL_TOPIC).unwrap_or(message.topic());
         let on_topic = |index: &&usize| S::ENTRIES[**index].topic == topic;
