@@ -59,8 +59,8 @@ async fn only_the_event_that_is_at_fault_dies_and_none_overtakes_it() {
         error.to_lowercase().contains("large") || error.to_lowercase().contains("size"),
         "{error}"
     );
-    let stats = relay.stop().await.unwrap();
-    assert_eq!((stats.dead, stats.strays), (1, 0), "{stats:?}");
+    let end = relay.stop().await.unwrap();
+    assert_eq!((end.dead, end.strays), (1, 0), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +157,7 @@ async fn an_unknown_topic_waits_uncounted_while_the_others_flow() {
         .await
         .unwrap();
     assert_eq!(attempts, 0);
-    assert!(rig.count(0).await >= waiting as i64);
+    assert!(rig.count(0).await >= waiting.cast_signed());
     unborn.be_born(2, &[]).await;
     soon("the rest", relay.wait_for(|stats| stats.acked >= 60)).await.unwrap();
     assert_eq!(unborn.log().await.len() as u64, waiting);

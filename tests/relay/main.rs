@@ -1,5 +1,8 @@
 //! The relay on real PostgreSQL and Kafka.
 
+#![expect(clippy::unwrap_used, reason = "writers and readers of the tests fail like the tests themselves")]
+#![expect(clippy::print_stderr, reason = "seeds and figures belong to the report of a run")]
+
 mod crash;
 mod failure;
 mod order;
