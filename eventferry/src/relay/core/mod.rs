@@ -4,11 +4,13 @@
 //! The invariant of reading: every unsettled row that was visible in `snapshot` with an id up to its lane's cursor has been handed on to
 //! its queue, or its queue has dropped it and remembers a floor below it.
 
+mod due;
 mod lease;
 mod outage;
 mod queue;
 mod read;
 mod send;
+mod session;
 mod settle;
 #[cfg(test)]
 mod sim;
@@ -26,7 +28,8 @@ use queue::Queue;
 use rustc_hash::FxHashMap;
 
 pub(crate) use queue::QueueKey;
-use send::{Flight, Route, RouteState, SessionState};
+use send::{Flight, Route, RouteState};
+use session::SessionState;
 pub(crate) use terms::{
     Cause, Command, DeadLetter, Fact, HandOver, LeaseCommand, Loaded, Notice, PublishCommand, ReadCommand, Way, WriteCommand,
 };
@@ -159,7 +162,7 @@ pub(crate) struct Core {
     reads_out: BTreeSet<u64>,
     main_read: Option<read::MainRead>,
     aggregate_read: Option<read::AggregatesRead>,
-    due_read: Option<read::DueRead>,
+    due_read: Option<due::DueRead>,
     /// Somebody said that there are new rows while a read was under way.
     woken: bool,
     next_read: Now,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::queue::{Gate, QueueKey, Why};
-use super::send::{Route, SessionState};
+use super::send::Route;
+use super::session::SessionState;
 use super::{Command, Core, Notice, Now, PublishCommand};
 use crate::publish::{PublishErrorKind, Scope};
 

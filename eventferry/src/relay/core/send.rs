@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::outage::{AWAY_MAX, Partitions, SHED_MIN, add_topic};
-use super::queue::{Gate, QueueKey, Why};
-use super::{Cause, Command, Core, DeadLetter, HandOver, Known, Now, Policy, PublishCommand, ReadCommand, Way};
+use super::queue::{QueueKey, Why};
+use super::session::SessionState;
+use super::{Command, Core, DeadLetter, HandOver, Known, Now, Policy, PublishCommand, ReadCommand, Way};
 use crate::event::Message;
 use crate::outbox::{LaneLease, Payload, Record, RowId};
 use crate::publish::partitioner::partition_of;
 use crate::publish::{PublishErrorKind, Scope};
 
 /// How long a topic stays on the plain route after one of its events was refused.
-const PLAIN_FOR: Duration = Duration::from_secs(10);
+pub(super) const PLAIN_FOR: Duration = Duration::from_secs(10);
 /// A route may always hold this many events, however full the window is.
 const ROUTE_MIN: usize = 16;
 
@@ -30,23 +31,15 @@ pub(super) struct RouteState {
     pub(super) progress: Now,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SessionState {
-    Closed,
-    Opening,
-    Open,
-    Closing,
-}
-
 /// One event handed over and not yet answered.
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) row: RowId,
     pub(super) key: QueueKey,
     pub(super) lease: LaneLease,
-    route: Route,
+    pub(super) route: Route,
     /// The session it was handed to.
-    session: u64,
+    pub(super) session: u64,
     attempts: u32,
     /// Its payload, which is in memory until the flight lands.
     bytes: usize,
@@ -258,7 +251,7 @@ impl Core {
     }
 
     /// Takes a flight off its route.
-    fn land(&mut self, token: u64) -> Option<Flight> {
+    pub(super) fn land(&mut self, token: u64) -> Option<Flight> {
         let flight = self.flights.remove(&token)?;
         self.bytes -= flight.bytes;
         if let Some(state) = self.routes.get_mut(&flight.route) {
@@ -271,7 +264,7 @@ impl Core {
     }
 
     /// Takes a flight out of its queue: it is no longer in flight, whatever became of it.
-    fn leave_queue(&mut self, flight: &Flight) {
+    pub(super) fn leave_queue(&mut self, flight: &Flight) {
         if let Some(queue) = self.queues.get_mut(&flight.key) {
             queue.in_flight -= 1;
             if queue.in_flight == 0 {
@@ -404,80 +397,6 @@ impl Core {
             Some(_) | None if kind == PublishErrorKind::Rejected => self.judge_dead(row, key, lease, &policy, error),
             Some(_) | None => self.judge_refused(row, key, lease, attempts, &policy, error),
         }
-    }
-
-    /// An event that is not delivered goes back into the table's care: its queue will read it again.
-    fn put_back(&mut self, flight: &Flight, why: Why) {
-        self.known.remove(&flight.row);
-        self.close_row(flight.lease.lane);
-        let lane = flight.lease.lane;
-        if !self.may_send(lane) {
-            self.tidy(flight.key);
-            return;
-        }
-        if flight.key.ordered || self.queues.get(&flight.key).is_none_or(|queue| queue.gate == Gate::Open) {
-            self.read_again(flight.key, lane, flight.row.id - 1);
-            if why != Why::Wake
-                && let Some(queue) = self.queues.get_mut(&flight.key)
-                && let Gate::Shut { why: now, .. } = &mut queue.gate
-            {
-                *now = why;
-            }
-        } else if let Some(queue) = self.queues.get_mut(&flight.key) {
-            let below = flight.row.id - 1;
-            match &mut queue.gate {
-                Gate::Open => {}
-                Gate::Shut { floor, .. } => *floor = (*floor).min(below),
-                Gate::Reading { dropped, .. } => *dropped = Some(dropped.map_or(below, |lowest| lowest.min(below))),
-            }
-        }
-    }
-
-    pub(super) fn on_session_opened(&mut self, session: u64) {
-        if session == self.session_number && self.session == SessionState::Opening {
-            self.session = SessionState::Open;
-            self.ready.extend(self.session_waiting.drain(..));
-        }
-    }
-
-    /// Every delivery of the session has been told: what is still in flight on it goes on at each aggregate's first unsettled row.
-    pub(super) fn on_session_over(&mut self, session: u64, cause: Option<&Cause>) {
-        if session != self.session_number {
-            return;
-        }
-        if self.session != SessionState::Opening {
-            self.stats.sessions_rebuilt += 1;
-        }
-        self.session = SessionState::Closed;
-        if let Some(cause) = cause {
-            let topic = cause
-                .token
-                .and_then(|token| self.flights.get(&token))
-                .map(|flight| match flight.route {
-                    Route::Plain(topic) | Route::Pipelined(topic, _) => topic,
-                });
-            match (cause.kind, topic) {
-                (PublishErrorKind::Retriable | PublishErrorKind::Rejected, Some(topic)) => {
-                    self.topics[topic as usize].plain_until = self.now + PLAIN_FOR;
-                }
-                (PublishErrorKind::Unavailable(Scope::Topic), Some(topic)) => self.topic_away(topic),
-                (_, _) => self.publisher_away(),
-            }
-        }
-        let mut lost: Vec<u64> = self
-            .flights
-            .iter()
-            .filter(|(_, flight)| flight.session == session && matches!(flight.route, Route::Pipelined(..)))
-            .map(|(token, _)| *token)
-            .collect();
-        lost.sort_unstable();
-        for token in lost {
-            if let Some(flight) = self.land(token) {
-                self.leave_queue(&flight);
-                self.put_back(&flight, Why::Wake);
-            }
-        }
-        self.ready.extend(self.session_waiting.drain(..));
     }
 }
 

@@ -5,7 +5,9 @@
 //! committed is delivered or dead, what rolled back never is, and no row is found only by the pass from the start.
 
 mod broker;
+mod verdict;
 mod world;
+mod writer;
 
 use std::ops::Range;
 

@@ -1,28 +1,25 @@
 //! Time, writers, relays and faults of one simulated run.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::broker::{Broker, SimSession};
-use crate::event::{Message, MessageId, TableName};
-use crate::outbox::{NewRecord, OnDead, RetryPolicy, Status};
-use crate::publish::{PublishErrorKind, Scope};
-use crate::relay::core::{
-    Cause, Command, Core, CoreConfig, Fact, HandOver, LeaseCommand, Loaded, Now, Policy, PublishCommand, ReadCommand, Way, WriteCommand,
-};
+use super::writer::{now_or_never, write};
+use crate::event::{Message, MessageId};
+use crate::outbox::{OnDead, RetryPolicy};
+use crate::relay::core::{Command, Core, CoreConfig, Fact, LeaseCommand, Loaded, Now, Policy, ReadCommand, WriteCommand};
 use crate::store::memory::MemoryStore;
-use crate::store::{OpenTransaction, RelayId, Retention, Store, StoreError};
+use crate::store::{RelayId, Retention, Store, StoreError};
 
-const AGGREGATES: u64 = 24;
+pub(super) const AGGREGATES: u64 = 24;
 const RELAYS: usize = 3;
 const WRITERS: usize = 8;
-const PARTITIONS: u32 = 3;
 const WRITE_FOR: Duration = Duration::from_secs(4);
 /// Faults end here, and everything must settle in the time after it.
 const FAULTS_FOR: Duration = Duration::from_secs(9);
@@ -69,10 +66,10 @@ pub(super) struct Outcome {
 }
 
 /// What committed, in order, by aggregate.
-type Ledger = Arc<Mutex<Vec<(MessageId, u64, bool)>>>;
+pub(super) type Ledger = Arc<Mutex<Vec<(MessageId, u64, bool)>>>;
 type Writer = Pin<Box<dyn Future<Output = ()>>>;
 
-enum Event {
+pub(super) enum Event {
     Write(usize),
     Turn {
         relay: usize,
@@ -108,106 +105,37 @@ enum Event {
     Pause(usize),
 }
 
-struct SimRelay {
-    core: Core,
-    id: RelayId,
-    life: u64,
-    started: Now,
-    up: bool,
-    paused_until: Now,
+pub(super) struct SimRelay {
+    pub(super) core: Core,
+    pub(super) id: RelayId,
+    pub(super) life: u64,
+    pub(super) started: Now,
+    pub(super) up: bool,
+    pub(super) paused_until: Now,
     /// When each stage is free again: read, write, lease.
-    busy: [Now; 3],
-    session: Option<SimSession>,
-    next_turn: Now,
+    pub(super) busy: [Now; 3],
+    pub(super) session: Option<SimSession>,
+    pub(super) next_turn: Now,
     /// Which connection it reads on: another one after each failed read.
-    connection: u64,
+    pub(super) connection: u64,
 }
 
 pub(super) struct World {
-    now: Now,
-    hand: Arc<AtomicU64>,
-    rng: fastrand::Rng,
-    faults: Faults,
-    store: MemoryStore,
-    broker: Broker,
-    ledger: Ledger,
-    poisoned: HashSet<MessageId>,
-    writers: Vec<Writer>,
-    relays: Vec<SimRelay>,
-    heap: BinaryHeap<Reverse<(Now, u64)>>,
-    events: HashMap<u64, Event>,
-    next_event: u64,
-    late: usize,
-    strays: u64,
-}
-
-/// Pending as often as it was told to.
-struct Pause(u32);
-
-impl Future for Pause {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.0 == 0 {
-            return Poll::Ready(());
-        }
-        self.0 -= 1;
-        Poll::Pending
-    }
-}
-
-fn now_or_never<T>(future: impl Future<Output = T>) -> T {
-    let mut future = Box::pin(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("the memory store answers a relay at once"),
-    }
-}
-
-fn record(rng: &mut fastrand::Rng, aggregate: u64, ordered: bool) -> NewRecord {
-    let topic = if rng.f64() < 0.8 { "main" } else { "other" };
-    let mut new = NewRecord::new(topic, "thing", &aggregate.to_string(), "E", Some(vec![7; rng.usize(..20)]));
-    new.message_id = MessageId::from_bytes(rng.u128(..).to_be_bytes());
-    new.ordered = ordered;
-    new
-}
-
-/// Writes transactions that overlap with those of the others, now and then slow, now and then rolled back.
-async fn write(store: MemoryStore, ledger: Ledger, mut rng: fastrand::Rng) {
-    loop {
-        let mut tx = store.begin();
-        let mut written = Vec::new();
-        let mut ok = true;
-        for _ in 0..rng.u32(1..3) {
-            let mut batch = Vec::new();
-            for _ in 0..rng.u32(1..4) {
-                let aggregate = rng.u64(..AGGREGATES);
-                let ordered = rng.f64() < 0.9;
-                batch.push((aggregate, record(&mut rng, aggregate, ordered)));
-            }
-            let rows: Vec<_> = batch
-                .iter()
-                .map(|(aggregate, new)| (new.message_id, *aggregate, new.ordered))
-                .collect();
-            let records = batch.into_iter().map(|(_, new)| new).collect();
-            if tx.insert(&TableName::default(), records).await.is_err() {
-                ok = false; // a deadlock with another writer
-                break;
-            }
-            written.extend(rows);
-            Pause(rng.u32(..3)).await;
-        }
-        if rng.f64() < 0.05 {
-            Pause(rng.u32(20..200)).await;
-        }
-        if ok && rng.f64() < 0.9 {
-            tx.commit();
-            ledger.lock().expect("one thread").extend(written);
-        } else {
-            tx.rollback();
-        }
-        Pause(rng.u32(1..8)).await;
-    }
+    pub(super) now: Now,
+    pub(super) hand: Arc<AtomicU64>,
+    pub(super) rng: fastrand::Rng,
+    pub(super) faults: Faults,
+    pub(super) store: MemoryStore,
+    pub(super) broker: Broker,
+    pub(super) ledger: Ledger,
+    pub(super) poisoned: HashSet<MessageId>,
+    pub(super) writers: Vec<Writer>,
+    pub(super) relays: Vec<SimRelay>,
+    pub(super) heap: BinaryHeap<Reverse<(Now, u64)>>,
+    pub(super) events: HashMap<u64, Event>,
+    pub(super) next_event: u64,
+    pub(super) late: usize,
+    pub(super) strays: u64,
 }
 
 impl World {
@@ -296,17 +224,17 @@ impl World {
         }
     }
 
-    fn ms(&mut self, range: std::ops::Range<u64>) -> Duration {
+    pub(super) fn ms(&mut self, range: std::ops::Range<u64>) -> Duration {
         Duration::from_micros(self.rng.u64(range.start * 1000..range.end * 1000))
     }
 
-    fn at(&mut self, at: Now, event: Event) {
+    pub(super) fn at(&mut self, at: Now, event: Event) {
         self.next_event += 1;
         self.heap.push(Reverse((at, self.next_event)));
         self.events.insert(self.next_event, event);
     }
 
-    fn after(&mut self, range: std::ops::Range<u64>, event: Event) {
+    pub(super) fn after(&mut self, range: std::ops::Range<u64>, event: Event) {
         let at = self.now + self.ms(range);
         self.at(at, event);
     }
@@ -330,7 +258,7 @@ impl World {
     }
 
     /// Whether this moment is one in which faults may still happen.
-    fn unlucky(&mut self, chance: f64) -> bool {
+    pub(super) fn unlucky(&mut self, chance: f64) -> bool {
         self.now < FAULTS_FOR && self.rng.f64() < chance
     }
 
@@ -534,303 +462,5 @@ impl World {
             Command::Publish(_) | Command::Tell(_) => return,
         };
         self.answer(relay, life, stage, fact);
-    }
-
-    fn publish(&mut self, relay: usize, life: u64, command: Command) {
-        let Command::Publish(command) = command else { return };
-        let fact = match command {
-            PublishCommand::Describe(topic) => {
-                let away = self.faults.topic_away && &*topic == "other" && self.now > Now::from_secs(1) && self.now < Now::from_secs(5);
-                let chance = self.faults.broker;
-                let partitions = if self.unlucky(chance) {
-                    Err(PublishErrorKind::Unavailable(Scope::Publisher))
-                } else if away {
-                    Err(PublishErrorKind::Unavailable(Scope::Topic))
-                } else {
-                    Ok(PARTITIONS)
-                };
-                Fact::Described { topic, partitions }
-            }
-            PublishCommand::OpenSession(session) => {
-                self.relays[relay].session = Some(SimSession {
-                    number: session,
-                    ..SimSession::default()
-                });
-                Fact::SessionOpened { session }
-            }
-            PublishCommand::CloseSession(session) => return self.end_session(relay, life, session, None, None),
-            PublishCommand::HandOver(batch) => {
-                for HandOver { token, way } in batch {
-                    self.hand_over(relay, life, token, way);
-                }
-                return;
-            }
-        };
-        self.after(
-            0..30,
-            Event::Answer {
-                relay,
-                life,
-                facts: vec![fact],
-            },
-        );
-    }
-
-    fn hand_over(&mut self, relay: usize, life: u64, token: u64, way: Way) {
-        match way {
-            Way::Pipelined { partition, record, source } => {
-                let message = record.into_message(&source);
-                let Some(session) = &mut self.relays[relay].session else { return };
-                if session.broken {
-                    return;
-                }
-                let (number, queue) = (session.number, (message.topic().to_owned(), partition));
-                session.queues.entry(queue.clone()).or_default().push_back((token, message));
-                self.after(
-                    1..60,
-                    Event::Deliver {
-                        relay,
-                        life,
-                        session: number,
-                        queue,
-                    },
-                );
-            }
-            Way::Plain { record, source } => {
-                let message = record.into_message(&source);
-                self.after(
-                    1..40,
-                    Event::PlainArrives {
-                        relay,
-                        life,
-                        token,
-                        message,
-                    },
-                );
-            }
-            Way::DeadLetter { .. } => panic!("no dead-letter topic is configured"),
-        }
-    }
-
-    /// The broker takes the head of one partition's queue: delivered, refused, or the connection breaks before or after it was written.
-    fn deliver(&mut self, relay: usize, life: u64, number: u64, queue: &(String, i32)) {
-        let sim = &mut self.relays[relay];
-        if sim.life != life {
-            return; // the process is gone, and what it had not sent with it
-        }
-        let alive = sim.up;
-        let Some(session) = sim.session.as_mut().filter(|session| session.number == number && !session.broken) else {
-            return;
-        };
-        let Some((token, message)) = session.queues.get_mut(queue).and_then(std::collections::VecDeque::pop_front) else {
-            return;
-        };
-        if !alive && self.rng.f64() < 0.5 {
-            // Of what a killed process had sent, a prefix arrives.
-            if let Some(session) = &mut self.relays[relay].session {
-                session.queues.remove(queue);
-            }
-            return;
-        }
-        if self.is_poisoned(&message) || self.unlucky(self.faults.refuse) {
-            return self.end_session(
-                relay,
-                life,
-                number,
-                Some(queue),
-                Some(Cause {
-                    token: Some(token),
-                    kind: PublishErrorKind::Retriable,
-                }),
-            );
-        }
-        let breaks = self.unlucky(self.faults.broker / 4.0);
-        if breaks && self.rng.bool() {
-            return self.end_session(
-                relay,
-                life,
-                number,
-                Some(queue),
-                Some(Cause {
-                    token: None,
-                    kind: PublishErrorKind::Unavailable(Scope::Publisher),
-                }),
-            );
-        }
-        let how = format!("{:?} relay {relay}.{life} session {number} token {token}", self.now);
-        self.broker.append(&message, how);
-        if breaks {
-            return self.end_session(
-                relay,
-                life,
-                number,
-                Some(queue),
-                Some(Cause {
-                    token: None,
-                    kind: PublishErrorKind::Unavailable(Scope::Publisher),
-                }),
-            );
-        }
-        self.after(
-            0..10,
-            Event::Answer {
-                relay,
-                life,
-                facts: vec![Fact::Delivered(vec![token])],
-            },
-        );
-    }
-
-    /// Of each partition a prefix still arrives, and a prefix of that is confirmed; a delivery is always told before the end is.
-    fn end_session(&mut self, relay: usize, life: u64, number: u64, stopped: Option<&(String, i32)>, cause: Option<Cause>) {
-        let Some(session) = self.relays[relay]
-            .session
-            .as_mut()
-            .filter(|session| session.number == number && !session.broken)
-        else {
-            return;
-        };
-        session.broken = true;
-        let queues = std::mem::take(&mut session.queues);
-        let mut confirmed = Vec::new();
-        for (key, queue) in queues {
-            if stopped == Some(&key) {
-                continue;
-            }
-            let arrive = self.rng.usize(..=queue.len());
-            let confirm = self.rng.usize(..=arrive);
-            for (n, (token, message)) in queue.into_iter().enumerate().take(arrive) {
-                if self.is_poisoned(&message) {
-                    break;
-                }
-                let how = format!("{:?} relay {relay}.{life} end of session {number} token {token}", self.now);
-                self.broker.append(&message, how);
-                if n < confirm {
-                    confirmed.push(token);
-                }
-            }
-        }
-        // Deliveries whose answers are under way come first: the end takes longer than any of them.
-        self.after(
-            11..40,
-            Event::Answer {
-                relay,
-                life,
-                facts: vec![Fact::Delivered(confirmed), Fact::SessionOver { session: number, cause }],
-            },
-        );
-    }
-
-    fn plain_arrives(&mut self, relay: usize, life: u64, token: u64, message: Message) {
-        let refused = |kind, message| Fact::Refused {
-            token,
-            kind,
-            error: "refused".into(),
-            message: Box::new(message),
-        };
-        let chance = self.faults.broker;
-        let fact = if self.is_poisoned(&message) {
-            refused(PublishErrorKind::Retriable, message)
-        } else if self.unlucky(self.faults.refuse) {
-            refused(
-                if self.rng.bool() {
-                    PublishErrorKind::Retriable
-                } else {
-                    PublishErrorKind::Throttled
-                },
-                message,
-            )
-        } else if self.unlucky(chance / 2.0) {
-            let scope = [Scope::Publisher, Scope::Topic, Scope::Partition][self.rng.usize(..3)];
-            refused(PublishErrorKind::Unavailable(scope), message)
-        } else {
-            let how = format!("{:?} relay {relay}.{life} plain token {token}", self.now);
-            self.broker.append(&message, how);
-            if self.unlucky(chance / 2.0) {
-                refused(PublishErrorKind::Unavailable(Scope::Partition), message)
-            } else {
-                Fact::Delivered(vec![token])
-            }
-        };
-        self.after(
-            0..20,
-            Event::Answer {
-                relay,
-                life,
-                facts: vec![fact],
-            },
-        );
-    }
-
-    fn is_poisoned(&mut self, message: &Message) -> bool {
-        use crate::event::IncomingMessage;
-        let Some(id) = message.message_id() else { return false };
-        // Decided once for each event, by its own id, so that every relay agrees.
-        let share = f64::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]])) / f64::from(u16::MAX);
-        share < self.faults.poison && {
-            self.poisoned.insert(id);
-            true
-        }
-    }
-
-    fn judge(self) -> Outcome {
-        let mut outcome = Outcome {
-            late: self.late,
-            ..Outcome::default()
-        };
-        let ledger = self.ledger.lock().expect("one thread").clone();
-        outcome.committed = ledger.len();
-        let committed: HashSet<MessageId> = ledger.iter().map(|(id, ..)| *id).collect();
-        let mut first = HashMap::new();
-        for (place, arrival) in self.broker.log.iter().enumerate() {
-            if !committed.contains(&arrival.message_id) {
-                outcome.violations.push(format!("phantom {}", arrival.message_id));
-            }
-            match first.entry(arrival.message_id) {
-                std::collections::hash_map::Entry::Vacant(slot) => {
-                    slot.insert(place);
-                }
-                std::collections::hash_map::Entry::Occupied(_) => outcome.duplicates += 1,
-            }
-        }
-        let mut last: BTreeMap<u64, (usize, MessageId)> = BTreeMap::new();
-        for (id, aggregate, ordered) in &ledger {
-            let status = self.store.status_of(*id);
-            match first.get(id) {
-                Some(place) if *ordered => {
-                    if let Some((before, other)) = last.insert(*aggregate, (*place, *id))
-                        && before > *place
-                    {
-                        let history = self
-                            .broker
-                            .log
-                            .iter()
-                            .filter(|arrival| arrival.message_id == *id || arrival.message_id == other);
-                        let history: Vec<_> = history.map(|arrival| (arrival.message_id, &arrival.how)).collect();
-                        outcome.violations.push(format!("{history:#?}"));
-                        outcome.violations.push(format!(
-                            "aggregate {aggregate}: {id} was first delivered before its predecessor {other}"
-                        ));
-                    }
-                }
-                Some(_) => {}
-                None if status == Some(Status::Dead) => outcome.dead += 1,
-                None => outcome
-                    .violations
-                    .push(format!("lost {id} of aggregate {aggregate}, ordered {ordered}, {status:?}")),
-            }
-            if status.is_some_and(|status| !status.is_settled()) {
-                outcome
-                    .violations
-                    .push(format!("{id} of aggregate {aggregate} is still {status:?}"));
-            }
-        }
-        if self.strays != 0 {
-            outcome
-                .violations
-                .push(format!("{} rows were found only by the pass from the start", self.strays));
-        }
-        outcome.violations.truncate(10);
-        outcome
     }
 }

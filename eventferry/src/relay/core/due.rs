@@ -1,0 +1,142 @@
+//! Rows that wait for a time, an operator or their payload.
+
+use std::time::Duration;
+
+use super::queue::{Gate, QueueKey, Why};
+use super::read::RETRY_READ;
+use super::{Command, Core, DueAt, Loaded, ReadCommand};
+use crate::outbox::{Payload, RowId};
+use crate::store::{DueCursor, DueRow};
+
+const DUE_PAGE: u32 = 64;
+const DUE_SOON: Duration = Duration::from_millis(100);
+const DUE_IDLE: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) struct DueRead {
+    number: u64,
+    lanes: Vec<u8>,
+}
+
+impl Core {
+    pub(super) fn issue_due_read(&mut self) {
+        let lanes: Vec<(u8, DueCursor)> = self
+            .sending_lanes()
+            .map(|lease| (lease.lane, self.lane(lease.lane).due.0))
+            .collect();
+        self.next_due = self.now + DUE_IDLE;
+        if lanes.is_empty() {
+            return;
+        }
+        let number = self.begin_read();
+        self.due_read = Some(DueRead {
+            number,
+            lanes: lanes.iter().map(|(lane, _)| *lane).collect(),
+        });
+        self.commands.push(Command::Read(ReadCommand::Due {
+            number,
+            lanes,
+            limit: DUE_PAGE,
+        }));
+    }
+
+    pub(super) fn on_due(&mut self, number: u64, rows: Option<Vec<DueRow>>) {
+        self.reads_out.remove(&number);
+        if self.due_read.as_ref().is_none_or(|read| read.number != number) {
+            return;
+        }
+        let Some(read) = self.due_read.take() else { return };
+        let rows = rows.unwrap_or_default();
+        let mut counts = [0u32; crate::outbox::LANES as usize];
+        for row in &rows {
+            counts[usize::from(row.record.lane())] += 1;
+        }
+        // A lane's pages start over when one came back short: rows that cannot go now are met again, and hide none behind them.
+        let mut more = false;
+        for lane in read.lanes {
+            if counts[usize::from(lane)] < DUE_PAGE {
+                self.lane_mut(lane).due = DueAt::default();
+                counts[usize::from(lane)] = 0;
+            } else {
+                more = true;
+            }
+        }
+        let soon = if more { self.config.poll_min } else { DUE_SOON };
+        self.next_due = self.now
+            + if more || self.waiting_rows || !rows.is_empty() {
+                soon
+            } else {
+                DUE_IDLE
+            };
+        for DueRow { record, at } in rows {
+            let full = counts[usize::from(record.lane())] > 0;
+            let lane = self.lane_mut(record.lane());
+            if lane.lease.is_none() || lane.draining.is_some() {
+                continue;
+            }
+            if full {
+                lane.due = DueAt(lane.due.0.max(at));
+            }
+            if self.knows(record.row(), number) {
+                continue;
+            }
+            let key = QueueKey::of(&record);
+            if !record.ordered {
+                self.admit(record, number);
+                continue;
+            }
+            match self.queues.get(&key).map(|queue| queue.gate) {
+                Some(Gate::Shut { why: Why::Retry, .. }) => self.wake(key),
+                Some(Gate::Shut { .. } | Gate::Reading { .. }) => {}
+                Some(Gate::Open) | None => self.read_again(key, record.lane(), record.id - 1),
+            }
+        }
+    }
+
+    /// A heartbeat: what is held is looked at again.
+    pub(super) fn look_again(&mut self) {
+        self.waiting_rows = self
+            .queues
+            .values()
+            .any(|queue| matches!(queue.gate, Gate::Shut { why: Why::Retry, .. }));
+        if self.now >= self.next_held {
+            self.next_held = self.now + self.config.lease / 3;
+            for key in std::mem::take(&mut self.held) {
+                if let Some(queue) = self.queues.get(&key)
+                    && matches!(queue.gate, Gate::Shut { why: Why::Held, .. })
+                {
+                    self.wake(key);
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_loaded(&mut self, row: RowId, key: QueueKey, payload: Loaded) {
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        // An unordered row may have been put in front meanwhile.
+        let Some(place) = queue.rows.iter().position(|waiting| waiting.row() == row) else {
+            return;
+        };
+        queue.loading = false;
+        match payload {
+            Loaded::Payload(bytes) => {
+                let waiting = &mut queue.rows[place];
+                let before = waiting.payload.len();
+                waiting.payload = bytes.map_or(Payload::Tombstone, Payload::Bytes);
+                self.bytes = self.bytes - before + waiting.payload.len();
+                self.enqueue_ready(key);
+            }
+            Loaded::Gone => {
+                if let Some(gone) = queue.rows.remove(place) {
+                    self.bytes -= gone.payload.len();
+                    self.settle(gone.row());
+                }
+                self.enqueue_ready(key);
+            }
+            Loaded::Failed => {
+                self.shut(key, row.id - 1, Why::Timer);
+                self.timer(RETRY_READ, key);
+            }
+        }
+    }
+}
