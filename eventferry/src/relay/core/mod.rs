@@ -176,7 +176,9 @@ pub(crate) struct Core {
     settled: VecDeque<(u64, RowId)>,
     /// How many of the known rows are only remembered against such reads.
     past: usize,
+    /// Payloads in memory, queued and in flight, and those in flight alone.
     bytes: usize,
+    flight_bytes: usize,
     ready: VecDeque<QueueKey>,
     wake: VecDeque<QueueKey>,
     held: Vec<QueueKey>,
@@ -252,6 +254,7 @@ impl Core {
             settled: VecDeque::new(),
             past: 0,
             bytes: 0,
+            flight_bytes: 0,
             ready: VecDeque::new(),
             wake: VecDeque::new(),
             held: Vec::new(),

@@ -201,7 +201,7 @@ impl Core {
             Partitions::Unasked | Partitions::Asked | Partitions::Known(_) => None,
         });
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let shed = (self.room() < self.unbound() / 4).then_some(self.next_shed);
+        let shed = (self.room() < self.room_wanted() * 2).then_some(self.next_shed);
         topics.chain(self.away_until).chain(timer).chain(shed).min().unwrap_or(Now::MAX)
     }
 
@@ -211,7 +211,7 @@ impl Core {
 
     /// When the window is nearly full of rows that do not move, drops those that are only queued, so that others can be read.
     pub(super) fn shed(&mut self) {
-        if self.now < self.next_shed || self.room() >= self.unbound() / 4 {
+        if self.now < self.next_shed || self.room() >= self.room_wanted() * 2 {
             return;
         }
         self.next_shed = self.now + self.shed_every;

@@ -79,14 +79,18 @@ impl Core {
     pub(super) fn room(&self) -> usize {
         let events = self.config.window.saturating_sub(self.in_memory());
         let bytes = self.config.window_bytes.saturating_sub(self.bytes);
-        let typical = (self.bytes / self.known.len().max(1)).max(64);
-        events.min(bytes / typical)
+        events.min(bytes / self.typical_bytes())
+    }
+
+    fn typical_bytes(&self) -> usize {
+        (self.bytes / self.in_memory().max(1)).max(64)
     }
 
     /// Reading for a few free places would cost a statement for each handful of events. What is in flight frees no place until the broker
     /// says so, and partitions that stall may keep most of the window: the measure is what is left of it.
-    fn room_wanted(&self) -> usize {
-        (self.unbound() / 8).max(1)
+    pub(super) fn room_wanted(&self) -> usize {
+        let bytes = self.config.window_bytes.saturating_sub(self.flight_bytes);
+        (self.unbound().min(bytes / self.typical_bytes()) / 8).max(1)
     }
 
     /// Places of the window that nothing in flight takes.

@@ -27,6 +27,7 @@ pub(super) enum Route {
 #[derive(Debug, Default)]
 pub(super) struct RouteState {
     in_flight: usize,
+    bytes: usize,
     waiting: VecDeque<QueueKey>,
     pub(super) progress: Now,
 }
@@ -148,17 +149,23 @@ impl Core {
         }
     }
 
-    /// How many events one route may hold: as many as there are places left, so that several which stall leave some to the others.
-    fn places_for(&self, route: Route) -> usize {
-        match route {
+    /// How many more events one route may hold: of what is left, by events and by bytes, as much as it has already, so that several which
+    /// stall leave some to the others.
+    fn places_on(&self, route: Route) -> usize {
+        let (held, bytes) = self.routes.get(&route).map_or((0, 0), |state| (state.in_flight, state.bytes));
+        if bytes > 0 && bytes >= self.config.window_bytes.saturating_sub(self.flight_bytes) {
+            return 0;
+        }
+        let free = match route {
             Route::Pipelined(..) => self.unbound().max(ROUTE_MIN),
             Route::Plain(_) => self.plain_places().max(1),
-        }
+        };
+        free.saturating_sub(held)
     }
 
     /// Whether a route takes one more now; if not, the queue is put where it will be called from.
     fn has_place(&mut self, key: QueueKey, route: Route) -> bool {
-        let (free, plain_places) = (self.places_for(route), self.plain_places());
+        let (places, plain_places) = (self.places_on(route), self.plain_places());
         let Some(queue) = self.queues.get_mut(&key) else { return false };
         match route {
             Route::Pipelined(..) if self.session != SessionState::Open => {
@@ -179,8 +186,8 @@ impl Core {
             }
             Route::Pipelined(..) | Route::Plain(_) => {}
         }
-        let state = self.routes.entry(route).or_default();
-        if state.in_flight >= free {
+        if places == 0 {
+            let state = self.routes.entry(route).or_default();
             if state.waiting.is_empty() {
                 self.starved.push(route);
             }
@@ -230,6 +237,8 @@ impl Core {
             self.last_delivery = self.now;
         }
         state.in_flight += 1;
+        state.bytes += flight.bytes;
+        self.flight_bytes += flight.bytes;
         if let Route::Plain(_) = flight.route {
             self.plain_in_flight += 1;
         }
@@ -240,9 +249,9 @@ impl Core {
     /// Calls queues that waited for a place on their route, as many as there are places now.
     fn feed_starved(&mut self) {
         for route in std::mem::take(&mut self.starved) {
-            let free = self.places_for(route);
+            let places = self.places_on(route);
             let Some(state) = self.routes.get_mut(&route) else { continue };
-            let places = free.saturating_sub(state.in_flight).min(state.waiting.len());
+            let places = places.min(state.waiting.len());
             self.ready.extend(state.waiting.drain(..places));
             if !state.waiting.is_empty() {
                 self.starved.push(route);
@@ -254,8 +263,10 @@ impl Core {
     pub(super) fn land(&mut self, token: u64) -> Option<Flight> {
         let flight = self.flights.remove(&token)?;
         self.bytes -= flight.bytes;
+        self.flight_bytes -= flight.bytes;
         if let Some(state) = self.routes.get_mut(&flight.route) {
             state.in_flight -= 1;
+            state.bytes -= flight.bytes;
         }
         if let Route::Plain(_) = flight.route {
             self.plain_in_flight -= 1;

@@ -1,12 +1,13 @@
 //! Single decisions that the simulator would show only by chance.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Command, Core, CoreConfig, Fact, HandOver, LeaseCommand, Now, Policy, PublishCommand, ReadCommand, Way, WriteCommand};
+use super::{Command, Core, CoreConfig, Fact, HandOver, LeaseCommand, Loaded, Now, Policy, PublishCommand, ReadCommand, Way, WriteCommand};
 use crate::event::Message;
-use crate::outbox::{LaneLease, NewRecord, OnDead, Record, RetryPolicy, Status};
-use crate::publish::PublishErrorKind;
+use crate::outbox::{LaneLease, NewRecord, OnDead, Payload, Record, RetryPolicy, Status};
+use crate::publish::{PublishErrorKind, Scope};
 use crate::store::{LaneRead, ReadBatch, Renewed, Snapshot};
 
 /// A core that holds all lanes on a publisher without sessions, and whose facts arrive at once.
@@ -119,6 +120,48 @@ impl Bench {
 
     fn ids(&mut self) -> Vec<i64> {
         self.handed_over().into_iter().map(|(id, _)| id).collect()
+    }
+}
+
+/// A core with sessions; topics are looked up.
+fn pipelined() -> CoreConfig {
+    CoreConfig {
+        pipelined: true,
+        ..config()
+    }
+}
+
+impl Bench {
+    /// Topics that were asked for since the last call.
+    fn described(&mut self) -> Vec<String> {
+        let mut out = Vec::new();
+        self.commands.retain(|command| {
+            let Command::Publish(PublishCommand::Describe(topic)) = command else {
+                return true;
+            };
+            out.push(topic.to_string());
+            false
+        });
+        out
+    }
+
+    /// Aggregates that are to be read again, with the number of the read.
+    fn aggregates(&mut self) -> Option<(u64, usize)> {
+        let at = self
+            .commands
+            .iter()
+            .position(|c| matches!(c, Command::Read(ReadCommand::Aggregates { .. })))?;
+        let Command::Read(ReadCommand::Aggregates { number, wanted, .. }) = self.commands.remove(at) else {
+            return None;
+        };
+        Some((number, wanted.len()))
+    }
+
+    fn answer_topic(&mut self, partitions: Result<u32, PublishErrorKind>) {
+        self.turn([Fact::Described {
+            topic: Arc::from("t"),
+            partitions,
+        }]);
     }
 }
 
@@ -265,4 +308,108 @@ fn a_stop_hands_everything_back_once_what_is_in_flight_is_recorded() {
     assert_eq!(bench.ids(), [0; 0], "its successor is left to others");
     bench.turn([Fact::Acked { ok: true }]);
     assert_eq!((released(&bench), bench.core.is_closed()), (64, true));
+}
+
+#[test]
+fn a_lease_that_lapsed_and_came_back_does_not_take_in_the_read_that_was_under_way() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(10, "a"), row(11, "a")]);
+    assert_eq!(bench.ids(), [10]);
+    bench.turn([]);
+    let (number, _) = bench.main_read();
+    // Its renewal is under way when the process freezes past the end of the lease.
+    bench.now = Duration::from_secs(16);
+    bench.turn([]);
+    let held: Vec<_> = (0..64).map(|lane| LaneLease::new(lane, 1)).collect();
+    let answer = Renewed::new(held.clone(), 1);
+    bench.turn([Fact::Renewed {
+        asked_at: Duration::from_secs(14),
+        held,
+        answer,
+    }]);
+    assert_eq!(bench.core.stats().lanes, 64, "nobody else took them");
+    let mut stale = ReadBatch::new(snapshot(1));
+    stale.fresh = vec![row(50, "a")];
+    bench.turn([Fact::Read {
+        number,
+        batch: Some(stale),
+    }]);
+    assert_eq!(bench.ids(), [0; 0], "11 comes first");
+    let (_, lanes) = bench.main_read();
+    assert!(lanes.iter().all(|lane| lane.cursor == 0));
+}
+
+#[test]
+fn an_aggregate_whose_failed_row_somebody_else_settled_is_read_again() {
+    let mut bench = Bench::new(config());
+    let mut failed = row(1, "a");
+    (failed.status, failed.due_in) = (Status::Failed, Duration::from_secs(2));
+    bench.read(|batch| batch.fresh = vec![failed, row(2, "a")]);
+    assert!(bench.aggregates().is_none());
+    // The page of due rows never shows it: it is done.
+    bench.now += Duration::from_secs(4);
+    bench.turn([]);
+    let (number, count) = bench.aggregates().expect("read again");
+    assert_eq!(count, 1);
+    bench.turn([Fact::Aggregates {
+        number,
+        rows: Some(vec![row(2, "a")]),
+    }]);
+    assert_eq!(bench.ids(), [2]);
+}
+
+#[test]
+fn a_topic_that_was_away_is_asked_for_again_after_an_outage() {
+    let mut bench = Bench::new(pipelined());
+    bench.read(|batch| batch.fresh = vec![row(1, "a")]);
+    assert_eq!(bench.described(), ["t"]);
+    bench.answer_topic(Err(PublishErrorKind::Unavailable(Scope::Topic)));
+    bench.now += Duration::from_secs(1);
+    bench.turn([]);
+    assert_eq!(bench.described(), ["t"]);
+    bench.answer_topic(Err(PublishErrorKind::Unavailable(Scope::Publisher)));
+    assert!(bench.core.stats().broker_away);
+    bench.now += Duration::from_secs(2);
+    bench.turn([]);
+    assert_eq!(bench.described(), ["t"]);
+    bench.answer_topic(Ok(3));
+    assert!(bench.aggregates().is_some(), "and what waited for it is read again");
+    assert!(!bench.core.stats().broker_away);
+}
+
+#[test]
+fn a_name_that_can_be_no_topics_is_judged_on_the_plain_route() {
+    let mut bench = Bench::new(pipelined());
+    bench.read(|batch| batch.fresh = vec![row(1, "a")]);
+    bench.answer_topic(Err(PublishErrorKind::Rejected));
+    assert_eq!(bench.ids(), [1]);
+    assert!(!bench.core.stats().broker_away, "one event's fault is not the broker's");
+}
+
+#[test]
+fn a_payload_finds_its_row_behind_one_that_came_in_front() {
+    let mut bench = Bench::new(config());
+    let unordered = |id| {
+        let mut row = row(id, "a");
+        row.ordered = false;
+        row
+    };
+    let mut large = unordered(20);
+    large.payload = Payload::Deferred(100_000);
+    let id = large.row();
+    bench.read(|batch| batch.fresh = vec![large]);
+    let key = bench.commands.iter().find_map(|c| {
+        if let Command::Read(ReadCommand::Payload { key, .. }) = c {
+            Some(*key)
+        } else {
+            None
+        }
+    });
+    bench.read(|batch| batch.late = vec![unordered(15)]);
+    bench.turn([Fact::Loaded {
+        row: id,
+        key: key.expect("asked for"),
+        payload: Loaded::Payload(Some(vec![1])),
+    }]);
+    assert_eq!(bench.ids(), [15, 20]);
 }
