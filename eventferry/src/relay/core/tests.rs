@@ -413,3 +413,106 @@ fn a_payload_finds_its_row_behind_one_that_came_in_front() {
     }]);
     assert_eq!(bench.ids(), [15, 20]);
 }
+
+/// A core whose session is open on topic `t` with `partitions` partitions, and which has handed over what it read.
+fn stalled(config: CoreConfig, partitions: u32, rows: Vec<Record>) -> Bench {
+    let mut bench = Bench::new(config);
+    bench.read(|batch| batch.fresh = rows);
+    bench.answer_topic(Ok(partitions));
+    bench.turn([Fact::SessionOpened { session: 1 }]);
+    bench
+}
+
+fn on_partition(id: i64, partition: i32) -> Record {
+    let mut row = row(id, &format!("a{id}"));
+    row.partition = Some(partition);
+    row
+}
+
+#[test]
+fn partitions_that_stall_one_after_another_leave_room_to_read() {
+    let mut bench = Bench::new(CoreConfig {
+        window: 256,
+        ..pipelined()
+    });
+    bench.read(|batch| batch.fresh = (1..=200).map(|id| on_partition(id, 0)).collect());
+    bench.answer_topic(Ok(9));
+    bench.turn([Fact::SessionOpened { session: 1 }]);
+    let first = bench.ids().len();
+    assert!((100..=150).contains(&first), "a partition takes half of what is left: {first}");
+    // None of them ever answers; what is only queued makes way after a while.
+    let mut next = 1_000;
+    for partition in 1..5 {
+        for _ in 0..40 {
+            bench.now += Duration::from_millis(300);
+            bench.turn([]);
+        }
+        bench.commands.retain(|c| {
+            !matches!(
+                c,
+                Command::Read(ReadCommand::Aggregates { .. } | ReadCommand::Due { .. }) | Command::Lease(_)
+            )
+        });
+        bench
+            .core
+            .lanes
+            .iter_mut()
+            .for_each(|lane| lane.valid_until = bench.now + Duration::from_mins(5));
+        bench.read(|batch| batch.fresh = (next..next + 60).map(|id| on_partition(id, partition)).collect());
+        next += 100;
+        assert!(!bench.ids().is_empty(), "partition {partition} gets through");
+    }
+}
+
+#[test]
+fn a_topic_that_hangs_leaves_plain_calls_to_the_others() {
+    let mut bench = Bench::new(CoreConfig {
+        plain_limit: 8,
+        ..config()
+    });
+    bench.read(|batch| batch.fresh = (1..=50).map(|id| row(id, &format!("a{id}"))).collect());
+    assert_eq!(bench.ids().len(), 4, "half of what is left");
+    let mut other = row(90, "b");
+    other.topic = "other".to_owned();
+    bench.read(|batch| batch.fresh = vec![other]);
+    assert_eq!(bench.ids(), [90]);
+}
+
+#[test]
+fn payloads_in_flight_count_in_the_window_until_they_land() {
+    let large = |id| {
+        let mut row = on_partition(id, 0);
+        row.payload = Payload::Bytes(vec![0; 100_000]);
+        row
+    };
+    let mut bench = stalled(
+        CoreConfig {
+            window_bytes: 1_000_000,
+            ..pipelined()
+        },
+        2,
+        (1..=9).map(large).collect(),
+    );
+    let sent = bench.handed_over();
+    assert_eq!(sent.len(), 5, "one partition holds at most about half of the bytes");
+    assert_eq!(bench.core.flight_bytes, 500_000);
+    bench.turn([Fact::Delivered(sent.iter().map(|(_, token)| *token).collect())]);
+    assert_eq!(bench.ids().len(), 4);
+    assert_eq!(bench.core.flight_bytes, 400_000);
+}
+
+#[test]
+fn where_nothing_comes_back_the_topics_are_asked_for() {
+    let mut bench = stalled(pipelined(), 2, vec![on_partition(1, 0)]);
+    assert_eq!(bench.ids(), [1]);
+    bench.described();
+    bench.now += Duration::from_secs(6);
+    bench.turn([]);
+    assert_eq!(bench.described(), ["t"]);
+    bench.answer_topic(Err(PublishErrorKind::Unavailable(Scope::Publisher)));
+    assert!(bench.core.stats().broker_away);
+    bench.now += Duration::from_secs(6);
+    bench.turn([]);
+    bench.answer_topic(Ok(2));
+    assert!(!bench.core.stats().broker_away);
+}
