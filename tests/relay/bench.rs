@@ -8,9 +8,9 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use eventferry::outbox::NewRecord;
-use eventferry::publish::Pipelined;
 use eventferry::publish::kafka::KafkaPublisher;
 use eventferry::publish::partitioner::partition_of;
+use eventferry::publish::{Pipelined, Seat};
 use eventferry::relay::Relay;
 use eventferry::store::postgres::PostgresStore;
 use eventferry::{Message, OpenTransaction, Retention, TableName};
@@ -49,7 +49,7 @@ fn say(label: &str, events: u64, time: Duration) -> std::io::Result<()> {
 async fn floor(kafka: &str, events: u64) -> Result<(), Box<dyn Error>> {
     let topic = TestTopic::create(kafka, 12, &[]).await;
     let publisher = KafkaPublisher::builder(kafka).build()?;
-    let mut session = publisher.open().await?;
+    let mut session = publisher.open(Seat::new("", 0)).await?;
     let start = Instant::now();
     let (mut sent, mut back) = (0, 0);
     while back < events {

@@ -71,13 +71,43 @@ impl<P: Publisher> Publisher for Arc<P> {
     }
 }
 
+/// What a session is for: an outbox, and a group of its lanes.
+///
+/// A broker that fences does so by seat: of two sessions with the same seat only the younger one can deliver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Seat<'a> {
+    /// The identity of the outbox, the same for every relay of it.
+    pub outbox: &'a str,
+    /// The group of lanes, from 0; always 0 where there is only one.
+    pub group: u8,
+}
+
+impl<'a> Seat<'a> {
+    /// The seat of a group of an outbox's lanes.
+    pub const fn new(outbox: &'a str, group: u8) -> Self {
+        Self { outbox, group }
+    }
+}
+
 /// A publisher that can keep many events of one aggregate in flight.
 pub trait Pipelined: Send + Sync {
-    /// Opens a session: one broker client from creation to destruction.
+    /// Opens a session: one broker client from creation to destruction, for the lanes of one [`Seat`].
+    ///
+    /// Where [`groups`](Self::groups) is above 1, a session fences every older one of its seat: open one only while the lanes of the seat
+    /// are leased, and after a [`PublishErrorKind::Fenced`] only once those leases were taken again.
     ///
     /// # Errors
-    /// [`PublishErrorKind::Unavailable`] if no client can be made now; [`PublishErrorKind::Rejected`] if its settings are wrong.
-    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Session>, PublishError>>;
+    /// [`PublishErrorKind::Unavailable`] if no client can be made now; [`PublishErrorKind::Rejected`] if its settings are wrong;
+    /// [`PublishErrorKind::Fenced`] if another session took the seat while this one was being opened.
+    fn open<'a>(&'a self, seat: Seat<'a>) -> BoxFuture<'a, Result<Box<dyn Session>, PublishError>>;
+
+    /// Into how many groups the lanes of an outbox are divided, each with a session of its own: 1 unless the broker itself fences.
+    ///
+    /// It never changes while the publisher lives, and divides the number of lanes (64).
+    fn groups(&self) -> u8 {
+        1
+    }
 
     /// How many partitions a topic has; asked before a topic's first event and once in a while after.
     ///

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::core::{Cause, Fact, HandOver, PublishCommand, Way};
 use super::{dead_letter, observe};
 use crate::event::Message;
-use crate::publish::{Full, PublishErrorKind, Publisher, Report, Scope, Session};
+use crate::publish::{Full, PublishErrorKind, Publisher, Report, Scope, Seat, Session};
 
 type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Vec<Fact>> + Send>>>;
 
@@ -97,7 +97,7 @@ async fn obey<P: Publisher>(
             Vec::new()
         }
         PublishCommand::OpenSession(number) => match publisher.pipelined() {
-            Some(pipelined) => match pipelined.open().await {
+            Some(pipelined) => match pipelined.open(Seat::new("", 0)).await {
                 Ok(session) => {
                     *open = Some(Open {
                         number,

@@ -13,9 +13,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use eventferry::publish::kafka::{KafkaPublisher, KafkaPublisherBuilder};
-use eventferry::publish::{Pipelined, PublishError, Session};
+use eventferry::publish::{Pipelined, PublishError, Seat, Session};
 use eventferry::{Delivery, Message};
 use eventferry_tests::kafka::PATIENCE;
+
+/// Whose events a session carries, where no other session competes for them.
+const SEAT: Seat<'static> = Seat::new("tests", 0);
 
 /// A publisher that gives up soon enough for a test.
 fn builder(brokers: &str) -> KafkaPublisherBuilder {
@@ -37,7 +40,9 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 async fn open(publisher: &KafkaPublisher) -> Box<dyn Session> {
-    within("opening a session", publisher.open()).await.expect("a client can be made")
+    within("opening a session", publisher.open(SEAT))
+        .await
+        .expect("a client can be made")
 }
 
 fn event(topic: &str, text: impl Into<String>) -> Message {

@@ -8,7 +8,7 @@ use eventferry::publish::{Pipelined, Publisher};
 use eventferry_tests::kafka::{PATIENCE, TestTopic};
 use eventferry_tests::servers;
 
-use super::{Reported, builder, event, open, within};
+use super::{Reported, SEAT, builder, event, open, within};
 
 const ALONE: &str = "EVENTFERRY_TEST_ALONE";
 
@@ -77,7 +77,7 @@ fn a_closed_session_leaves_no_thread_and_a_dropped_publisher_none_either() {
             until_threads_are(&before).await;
         }
         // Neither a publisher nor a session that is dropped holds up its user; their threads end soon after.
-        drop(within("a session", publisher.open()).await.unwrap());
+        drop(within("a session", publisher.open(SEAT)).await.unwrap());
         drop(publisher);
         until_threads_are(&[]).await;
     });

@@ -12,7 +12,7 @@ use crate::publish::kafka::session::KafkaSession;
 use crate::publish::kafka::settings::Settings;
 use crate::publish::kafka::topics::Topics;
 use crate::publish::partitioner::partition_of;
-use crate::publish::{BoxFuture, Delivery, Pipelined, PublishError, PublishErrorKind, Publisher, Scope, Session};
+use crate::publish::{BoxFuture, Delivery, Pipelined, PublishError, PublishErrorKind, Publisher, Scope, Seat, Session};
 
 /// How long a topic's number of partitions is believed before the broker is asked again.
 const COUNT_AGE: Duration = Duration::from_mins(1);
@@ -122,7 +122,7 @@ impl Publisher for KafkaPublisher {
 }
 
 impl Pipelined for KafkaPublisher {
-    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Session>, PublishError>> {
+    fn open<'a>(&'a self, _seat: Seat<'a>) -> BoxFuture<'a, Result<Box<dyn Session>, PublishError>> {
         let (settings, generation) = (self.settings.clone(), self.topics.generation());
         Box::pin(async move {
             let opened = tokio::task::spawn_blocking(move || KafkaSession::open(&settings, generation)).await;

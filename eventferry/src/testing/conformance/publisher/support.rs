@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::event::{Message, MessageId};
-use crate::publish::{BoxFuture, Delivery, Full, Pipelined, PublishError, Publisher, Report, Session};
+use crate::publish::{BoxFuture, Delivery, Full, Pipelined, PublishError, Publisher, Report, Seat, Session};
 use crate::testing::conformance::publisher::{Harness, Logged};
 
 /// How long anything may take before a case fails.
@@ -103,7 +103,9 @@ pub(super) struct Open {
 impl Open {
     pub(super) async fn new(pipelined: &dyn Pipelined) -> Self {
         Self {
-            session: within("opening a session", pipelined.open()).await.unwrap(),
+            session: within("opening a session", pipelined.open(Seat::new("conformance", 0)))
+                .await
+                .unwrap(),
             reported: BTreeMap::new(),
         }
     }
