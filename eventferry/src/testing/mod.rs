@@ -1,3 +1,4 @@
 //! What tests of a service, and of a new store or publisher, can use.
 
 pub mod conformance;
+pub mod proxy;
