@@ -4,6 +4,8 @@
 pub mod kafka;
 #[cfg(feature = "kafka")]
 pub mod kafka_proxy;
+#[cfg(feature = "kafka")]
+pub mod own_kafka;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod servers;

@@ -4,6 +4,7 @@ mod away;
 mod conformance;
 mod faults;
 mod mock;
+mod own;
 mod plain;
 mod session;
 mod threads;
