@@ -6,6 +6,7 @@ mod clock;
 pub mod codec;
 pub mod consume;
 pub mod event;
+mod mutant;
 pub mod outbox;
 pub mod publish;
 pub mod registry;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The direction of the library: a module, and the modules it may name. `clock` and `error` are free to all, `lib.rs` and what macros expand
+/// The direction of the library: a module, and the modules it may name. `clock`, `error` and `mutant` are free to all, `lib.rs` and what macros expand
 /// to (`__private`) may name everything, and so may tests.
 const DIRECTION: &[(&str, &[&str])] = &[
     ("event", &[]),
@@ -27,7 +27,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ),
 ];
 
-const FREE: &[&str] = &["clock", "error"];
+const FREE: &[&str] = &["clock", "error", "mutant"];
 
 /// The backends of each seam. Outside their own folder only the suites of `testing` name one.
 const BACKENDS: &[(&str, &[&str])] = &[("store", &["memory", "postgres", "sqlite"]), ("publish", &["memory", "kafka"])];

@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use tokio::sync::oneshot;
 
 use crate::event::Message;
+use crate::mutant::{Mutant, mutant};
 use crate::publish::kafka::client;
 use crate::publish::kafka::config::setup_failure;
 use crate::publish::kafka::error::code_of;
@@ -83,10 +84,15 @@ pub(super) fn record<O: rdkafka::util::IntoOpaque>(message: &Message, partition:
     record
 }
 
-/// What a delivery report says. Only an offset proves that the event is in the log: librdkafka can report success without one.
+/// Whether a success is one. Only an offset proves that the event is in the log: librdkafka can report success without one.
+pub(crate) fn is_in_log(offset: i64) -> bool {
+    offset >= 0 || mutant(Mutant::OffsetIgnored)
+}
+
+/// What a delivery report says.
 pub(super) fn answer(report: &DeliveryResult<'_>) -> Answer {
     match report {
-        Ok(message) if message.offset() >= 0 => Ok(Delivery::at(message.partition(), message.offset())),
+        Ok(message) if is_in_log(message.offset()) => Ok(Delivery::at(message.partition(), message.offset())),
         Ok(_) => Err(RDKafkaErrorCode::NoOffset),
         Err((error, _)) => Err(code_of(error)),
     }

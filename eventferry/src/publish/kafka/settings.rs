@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use crate::mutant::{Mutant, mutant};
 use crate::publish::kafka::warm::WarmRule;
 
 /// Settings that eventferry's promises rest on, and the reason each is refused with.
@@ -126,7 +127,7 @@ impl Settings {
         let mut config = self.common();
         config
             .set("enable.idempotence", "true")
-            .set("enable.gapless.guarantee", "true")
+            .set("enable.gapless.guarantee", (!mutant(Mutant::NoGapless)).to_string())
             .set("message.timeout.ms", "0")
             // About 36 minutes: librdkafka multiplies it by 1,000 in 32 bits, so anything above 2,147,483 turns into "at once".
             .set("topic.metadata.propagation.max.ms", "2147000");

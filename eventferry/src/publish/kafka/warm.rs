@@ -8,20 +8,21 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::event::Message;
+use crate::mutant::{Mutant, mutant};
 
 /// An event that waits inside the session.
-pub(super) type Waiting = (u64, Message);
+pub(crate) type Waiting = (u64, Message);
 
 /// Whether the warm rule is kept. It always is, outside the test that shows what happens without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WarmRule {
+pub(crate) enum WarmRule {
     Kept,
     Broken,
 }
 
 /// One partition's part of a session. Pure: times come from outside.
 #[derive(Debug)]
-pub(super) struct Flow {
+pub(crate) struct Flow {
     warm: bool,
     /// Cooled with records in flight: their acks say nothing about the partition that will be written next.
     cooling: bool,
@@ -31,9 +32,9 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(rule: WarmRule) -> Self {
+    pub(crate) fn new(rule: WarmRule) -> Self {
         Self {
-            warm: rule == WarmRule::Broken,
+            warm: rule == WarmRule::Broken || mutant(Mutant::NoWarmRule),
             cooling: false,
             in_flight: 0,
             last_ack: None,
@@ -42,44 +43,44 @@ impl Flow {
     }
 
     /// Whether one more record may go to the client now. A partition that was idle for longer than `idle` is cold again.
-    pub(super) fn open(&mut self, now: Instant, idle: Duration) -> bool {
+    pub(crate) fn open(&mut self, now: Instant, idle: Duration) -> bool {
         if self.in_flight > 0 {
             return self.warm;
         }
         if self.last_ack.is_some_and(|at| now.saturating_duration_since(at) >= idle) {
-            self.warm = false;
+            self.warm = mutant(Mutant::NoWarmRule);
             self.last_ack = None;
         }
         true
     }
 
     /// Whether nothing waits, so that a record may go out without overtaking one.
-    pub(super) fn is_clear(&self) -> bool {
+    pub(crate) fn is_clear(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// Puts a record behind all that wait.
-    pub(super) fn wait(&mut self, waiting: Waiting) {
+    pub(crate) fn wait(&mut self, waiting: Waiting) {
         self.waiting.push_back(waiting);
     }
 
     /// Takes the record that waits longest.
-    pub(super) fn next(&mut self) -> Option<Waiting> {
+    pub(crate) fn next(&mut self) -> Option<Waiting> {
         self.waiting.pop_front()
     }
 
     /// Puts back a record that [`next`](Self::next) gave and the client had no room for.
-    pub(super) fn put_back(&mut self, waiting: Waiting) {
+    pub(crate) fn put_back(&mut self, waiting: Waiting) {
         self.waiting.push_front(waiting);
     }
 
     /// A record went to the client.
-    pub(super) fn sent(&mut self) {
+    pub(crate) fn sent(&mut self) {
         self.in_flight += 1;
     }
 
     /// A record is in the log: the partition is warm.
-    pub(super) fn acked(&mut self, now: Instant) {
+    pub(crate) fn acked(&mut self, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.last_ack = Some(now);
         if self.cooling {
@@ -90,7 +91,7 @@ impl Flow {
     }
 
     /// The partition may be another one than before: once nothing is in flight, it begins again with one record.
-    pub(super) fn cool(&mut self) {
+    pub(crate) fn cool(&mut self) {
         self.warm = false;
         self.cooling = self.in_flight > 0;
     }

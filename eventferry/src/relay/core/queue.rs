@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::send::Route;
 use super::{Core, Known, Now};
+use crate::mutant::{Mutant, mutant};
 use crate::outbox::{Record, Status};
 
 /// The ordered rows of an aggregate, or its unordered ones.
@@ -103,6 +104,8 @@ impl Core {
         let queue = self.queues.entry(QueueKey::of(&row)).or_insert_with(|| Queue::new(row.lane(), now));
         match &mut queue.gate {
             Gate::Open => self.place(row),
+            Gate::Shut { .. } if mutant(Mutant::ParkedIgnored) => self.place(row),
+            Gate::Shut { .. } if mutant(Mutant::FloorKept) => false,
             Gate::Shut { floor, .. } => {
                 *floor = (*floor).min(row.id - 1);
                 false

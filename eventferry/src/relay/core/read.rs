@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::queue::{Gate, Queue, QueueKey, Why};
 use super::{Command, Core, DueAt, Now, ReadCommand};
+use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LaneLease, Record};
 use crate::store::{AggregateRead, LaneRead, ReadBatch};
 
@@ -146,6 +147,7 @@ impl Core {
             lanes.push(LaneRead::new(lease.lane, lane.cursor, limit));
             asked.push((lease, limit));
         }
+        lanes.truncate(lanes.len() - usize::from(mutant(Mutant::LaneLeftOut)));
         let number = self.begin_read();
         self.main_read = Some(MainRead { number, lanes: asked });
         self.commands.push(Command::Read(ReadCommand::Lanes {
@@ -323,6 +325,7 @@ impl Core {
         if expected != number {
             return;
         }
+        let dropped = dropped.filter(|_| !mutant(Mutant::StaleReadOpens));
         if failed {
             let floor = dropped.map_or(floor, |lowest| floor.min(lowest));
             queue.gate = Gate::Shut { floor, why: Why::Timer };

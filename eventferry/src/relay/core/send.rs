@@ -8,6 +8,7 @@ use super::queue::{QueueKey, Why};
 use super::session::SessionState;
 use super::{Command, Core, DeadLetter, HandOver, Known, Now, Policy, PublishCommand, ReadCommand, Way};
 use crate::event::Message;
+use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LaneLease, Payload, Record, RowId};
 use crate::publish::partitioner::partition_of;
 use crate::publish::{PublishErrorKind, Scope};
@@ -132,7 +133,11 @@ impl Core {
                 }
                 Some(_) | None => Route::Plain(topic),
             };
-            if key.ordered && queue.in_flight > 0 && (matches!(route, Route::Plain(_)) || queue.route != Some(route)) {
+            if key.ordered
+                && queue.in_flight > 0
+                && (matches!(route, Route::Plain(_)) || queue.route != Some(route))
+                && !mutant(Mutant::RouteChanged)
+            {
                 return; // the answers of those in flight bring it back
             }
             queue.wants = Some(route);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::queue::{Gate, QueueKey, RETRY_LATEST, Why};
-use super::{Command, Core, Now, Policy, WriteCommand};
+use super::{Command, Core, Known, Now, Policy, WriteCommand};
+use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LaneLease, RowId, lane_of};
 use crate::store::{Fault, Verdict, VerdictOutcome};
 
@@ -118,6 +119,10 @@ impl Core {
                     Why::Wake
                 }
                 VerdictOutcome::Settled => Why::Wake,
+                VerdictOutcome::LaneLost if mutant(Mutant::ZeroRowsSettled) => {
+                    self.mark(verdict.row, Known::Delivered);
+                    Why::Wake
+                }
                 VerdictOutcome::LaneLost => {
                     self.stats.fenced += 1;
                     let lease = verdict.lease;

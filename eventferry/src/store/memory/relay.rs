@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock::duration_micros;
+use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LaneLease, Outcome, Payload, Record, RowId, Status, after_attempt, lane_of};
 use crate::store::memory::MemoryStore;
 use crate::store::memory::state::{Lane, Row, State};
@@ -64,7 +65,7 @@ impl State {
         let owns = self
             .lanes
             .get(usize::from(verdict.lease.lane))
-            .is_some_and(|lane| lane.is(relay, verdict.lease));
+            .is_some_and(|lane| lane.is(relay, verdict.lease) || mutant(Mutant::VerdictWithoutLane));
         let Some(row) = self
             .committed_mut(verdict.row.id)
             .filter(|row| row.record.message_id == verdict.row.message_id)
@@ -156,7 +157,7 @@ impl Store for MemoryStore {
         let mut snapshot = Snapshot::new(self.shared.source.clone(), 1, state.xmax());
         snapshot.in_progress = state.in_progress();
         let mut batch = ReadBatch::new(snapshot);
-        if let Some(last) = last {
+        if let Some(last) = last.filter(|_| !mutant(Mutant::CursorAndSweep)) {
             let was_invisible = |row: &Row| row.tx >= last.xmax || last.in_progress.contains(&row.tx);
             let is_late = |row: &&Row| {
                 let lane = row.record.lane();
@@ -240,7 +241,7 @@ impl Store for MemoryStore {
         for row in rows {
             let Some(found) = state
                 .committed_mut(row.id)
-                .filter(|found| found.record.message_id == row.message_id)
+                .filter(|found| found.record.message_id == row.message_id || mutant(Mutant::AckById))
             else {
                 continue;
             };

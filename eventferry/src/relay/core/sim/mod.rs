@@ -5,6 +5,8 @@
 //! committed is delivered or dead, what rolled back never is, and no row is found only by the pass from the start.
 
 mod broker;
+#[cfg(feature = "_mutants")]
+mod mutants;
 mod verdict;
 mod world;
 mod writer;
