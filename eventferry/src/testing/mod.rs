@@ -2,3 +2,4 @@
 
 pub mod conformance;
 pub mod proxy;
+pub mod verify;

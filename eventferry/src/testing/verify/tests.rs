@@ -1,0 +1,194 @@
+//! The checker against logs that are wrong on purpose, and what it says of them.
+
+use std::time::{Duration, SystemTime};
+
+use crate::event::{Message, MessageId};
+use crate::testing::verify::{Arrivals, Checker, Journal, Report, Step, Workload, Wrong};
+
+fn at(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+fn id(n: u8) -> MessageId {
+    MessageId::from_bytes([n; 16])
+}
+
+/// A journal of events of one aggregate, and the times in ms at which they committed.
+fn journal(events: &[(u8, u64)]) -> Journal {
+    let mut journal = Journal::new();
+    for (n, millis) in events {
+        journal.commit("a", id(*n), at(*millis));
+    }
+    journal
+}
+
+fn arrivals(events: &[(u8, u64)]) -> Arrivals {
+    let mut arrivals = Arrivals::new();
+    for ((n, millis), offset) in events.iter().zip(0..) {
+        arrivals.event("a", id(*n), at(*millis), (0, offset));
+    }
+    arrivals
+}
+
+fn counts(report: &Report) -> [usize; 6] {
+    let Report {
+        committed,
+        lost,
+        phantom,
+        out_of_order,
+        duplicates,
+        stalled,
+        ..
+    } = report;
+    [*committed, *lost, *phantom, *out_of_order, *duplicates, *stalled]
+}
+
+#[test]
+fn a_log_as_it_should_be_is_clean() {
+    let report = Checker::new().check(&journal(&[(1, 10), (2, 20)]), &arrivals(&[(1, 15), (2, 30)]));
+    assert_eq!(counts(&report), [2, 0, 0, 0, 0, 0]);
+    assert!(report.holds() && report.violations.is_empty() && report.delivered == 2, "{report}");
+    assert_eq!(report.longest_wait, Duration::from_millis(10));
+    assert!(Checker::new().check(&Journal::new(), &Arrivals::new()).holds());
+}
+
+#[test]
+fn a_duplicate_is_counted_and_allowed_even_behind_later_events() {
+    let report = Checker::new().check(&journal(&[(1, 0), (2, 0)]), &arrivals(&[(1, 1), (2, 2), (1, 3), (2, 4), (1, 5)]));
+    assert_eq!(counts(&report), [2, 0, 0, 0, 3, 0]);
+    assert!(report.holds(), "{report}");
+}
+
+#[test]
+fn what_never_arrived_is_lost_and_shown_between_its_neighbours() {
+    let committed: Vec<_> = (1..=20).map(|n| (n, u64::from(n))).collect();
+    let came: Vec<_> = committed.iter().copied().filter(|(n, _)| *n != 10).collect();
+    let report = Checker::new().check(&journal(&committed), &arrivals(&came));
+    assert_eq!(counts(&report), [20, 1, 0, 0, 0, 0]);
+    assert!(!report.holds());
+    let [violation] = &report.violations[..] else { panic!("{report}") };
+    assert_eq!((violation.wrong, violation.history.aggregate()), (Wrong::Lost, "a"));
+    let text = violation.history.to_string();
+    assert_eq!(text.lines().count(), 1 + 5, "two neighbours on each side: {text}");
+    let gap = text.lines().find(|line| line.contains(&id(10).to_string())).unwrap();
+    assert!(gap.contains("commit     10") && gap.contains("never arrived"), "{text}");
+}
+
+#[test]
+fn what_never_committed_is_a_phantom_wherever_it_stands() {
+    let mut log = arrivals(&[(1, 1), (9, 2), (2, 3), (9, 4)]);
+    log.event("nobody", id(1), at(5), (3, 4));
+    log.arrive(&Message::new("t", "no headers"), at(6), (0, 9));
+    let report = Checker::new().check(&journal(&[(1, 0), (2, 0)]), &log);
+    assert_eq!(
+        counts(&report),
+        [2, 0, 4, 0, 0, 0],
+        "twice the unknown one, one of another aggregate, one without headers"
+    );
+    assert!(!report.holds() && report.to_string().contains("never committed"), "{report}");
+}
+
+#[test]
+fn each_event_that_was_overtaken_counts_and_the_overtaker_does_not() {
+    for (order, overtaken) in [
+        (&[1, 2, 3, 4][..], 0),
+        (&[2, 1, 3, 4], 1),
+        (&[4, 1, 2, 3], 3),
+        (&[2, 3, 4, 1], 1),
+        (&[1, 3, 2, 3, 4], 1),
+        (&[4, 3, 2, 1], 3),
+    ] {
+        let came: Vec<_> = order.iter().zip(100..).map(|(n, t)| (*n, t)).collect();
+        let report = Checker::new().check(&journal(&[(1, 1), (2, 2), (3, 3), (4, 4)]), &arrivals(&came));
+        assert_eq!(report.out_of_order, overtaken, "{order:?}");
+        assert_eq!(report.holds(), overtaken == 0);
+    }
+}
+
+#[test]
+fn a_history_shows_the_overtaken_and_the_overtaker_from_a_long_log() {
+    let committed: Vec<_> = (1..=200).map(|n| (n, u64::from(n))).collect();
+    let mut came: Vec<_> = committed.iter().map(|(n, t)| (*n, t + 1_000)).collect();
+    came.swap(99, 100);
+    let report = Checker::new().check(&journal(&committed), &arrivals(&came));
+    let [violation] = &report.violations[..] else { panic!("{report}") };
+    let text = violation.history.to_string();
+    assert!(text.contains("commit    100") && text.contains("commit    101"), "{text}");
+    assert!(text.lines().count() <= 10, "{text}");
+}
+
+#[test]
+fn of_many_violations_few_are_shown_and_all_are_counted() {
+    let committed: Vec<_> = (1..=100).map(|n| (n, 0)).collect();
+    let report = Checker::new().check(&journal(&committed), &arrivals(&[]));
+    assert_eq!((report.lost, report.violations.len()), (100, 3));
+}
+
+#[test]
+fn a_stall_is_measured_while_something_waits_and_nothing_comes() {
+    // 1 comes at once. 2 and 3 wait together from 100; 2 comes at 400, 3 at 900. Nothing waits from 900 to 5,000.
+    let report = Checker::new().check(
+        &journal(&[(1, 0), (2, 100), (3, 150), (4, 5_000)]),
+        &arrivals(&[(1, 10), (2, 400), (3, 900), (4, 5_050)]),
+    );
+    let stall = report.longest_stall.unwrap();
+    assert_eq!((stall.from, stall.to), (at(400), at(900)));
+    assert_eq!(report.longest_wait, Duration::from_millis(750));
+    assert_eq!(report.stalled, 0, "without a patience nothing is too long");
+}
+
+#[test]
+fn a_duplicate_is_no_progress() {
+    let report = Checker::new().check(&journal(&[(1, 0), (2, 10)]), &arrivals(&[(1, 10), (1, 500), (2, 1_000)]));
+    assert_eq!(report.longest_stall.unwrap().length(), Duration::from_millis(990));
+}
+
+#[test]
+fn a_stall_is_excused_until_the_last_disturbance_within_it_is_over() {
+    let journal = journal(&[(1, 1_000)]);
+    let log = arrivals(&[(1, 10_000)]);
+    let patience = Checker::new().patience(Duration::from_secs(2));
+    assert_eq!(patience.clone().check(&journal, &log).stalled, 1);
+    for (disturbances, unexcused) in [
+        (&[][..], 9_000),
+        (&[(0, 900)], 9_000),
+        (&[(0, 7_000)], 3_000),
+        (&[(0, 9_000)], 1_000),
+        (&[(3_000, 8_500), (0, 2_000)], 1_500),
+        (&[(0, 20_000)], 0),
+        (&[(11_000, 20_000)], 9_000),
+    ] {
+        let disturbed = disturbances
+            .iter()
+            .fold(patience.clone(), |checker, (from, to)| checker.disturbed(at(*from), at(*to)));
+        let report = disturbed.check(&journal, &log);
+        assert_eq!(
+            report.longest_unexcused.as_ref().unwrap().unexcused,
+            Duration::from_millis(unexcused),
+            "{disturbances:?}"
+        );
+        assert_eq!(report.stalled, usize::from(unexcused > 2_000), "{disturbances:?}");
+        assert_eq!(report.holds(), unexcused <= 2_000);
+    }
+}
+
+#[test]
+fn clocks_that_differ_a_little_make_no_stall() {
+    let report = Checker::new().check(&journal(&[(1, 20), (2, 30)]), &arrivals(&[(1, 10), (2, 12)]));
+    assert_eq!(counts(&report), [2, 0, 0, 0, 0, 0]);
+    assert_eq!(report.longest_wait, Duration::ZERO);
+}
+
+#[test]
+fn a_plan_holds_everything_that_writers_can_do() {
+    let plan: Vec<_> = Workload::new(3).bulk(100).transactions(0).take(2_000).collect();
+    let steps = || plan.iter().flat_map(|transaction| &transaction.steps);
+    assert!(steps().any(|step| matches!(step, Step::Enqueue(aggregates) if aggregates.len() > 50)));
+    assert!(steps().any(|step| matches!(step, Step::Enqueue(aggregates) if aggregates.len() == 1)));
+    for kept in [true, false] {
+        assert!(steps().any(|step| matches!(step, Step::Attempt { kept: k, .. } if *k == kept)));
+    }
+    assert!(plan.iter().any(|transaction| transaction.steps.is_empty()));
+    let ends: std::collections::HashSet<_> = plan.iter().map(|transaction| format!("{:?}", transaction.end)).collect();
+    assert_eq!(ends.len(), 3, "{ends:?}");
+}
