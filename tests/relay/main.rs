@@ -7,5 +7,6 @@ mod crash;
 mod failure;
 mod order;
 mod rig;
+mod server;
 mod sharing;
 mod upkeep;

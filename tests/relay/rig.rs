@@ -11,8 +11,10 @@ use eventferry::relay::{Relay, RelayBuilder, RelayHandle};
 use eventferry::store::postgres::PostgresStore;
 use eventferry::{MessageId, OpenTransaction, TableName};
 use eventferry_tests::kafka::{Logged, TestTopic};
+use eventferry_tests::own_postgres::OwnPostgres;
 use eventferry_tests::postgres::FreshDatabase;
 use eventferry_tests::{postgres, servers};
+use sqlx::ConnectOptions;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -29,14 +31,23 @@ impl Rig {
     /// A migrated outbox and a topic; `None`, said aloud, where a server is missing.
     pub(crate) async fn new(partitions: i32, settings: &[(&str, &str)]) -> Option<Self> {
         let kafka = servers::require("kafka")?;
-        let db = postgres::fresh().await?;
+        Some(Self::of(postgres::fresh().await?, kafka, partitions, settings).await)
+    }
+
+    /// The same on a PostgreSQL of the test's own; `None`, said aloud, where there is no Kafka.
+    pub(crate) async fn on(server: &OwnPostgres, partitions: i32) -> Option<Self> {
+        let kafka = servers::require("kafka")?;
+        Some(Self::of(postgres::fresh_on(server).await, kafka, partitions, &[]).await)
+    }
+
+    async fn of(db: FreshDatabase, kafka: String, partitions: i32, settings: &[(&str, &str)]) -> Self {
         PostgresStore::migrate(&db.pool, &TableName::default()).await.expect("migrates");
         sqlx::query("create table counters (id text primary key, n bigint not null)")
             .execute(&db.pool)
             .await
             .expect("creates");
         let topic = TestTopic::create(&kafka, partitions, settings).await;
-        Some(Self { db, topic, kafka })
+        Self { db, topic, kafka }
     }
 
     pub(crate) fn store(&self) -> PostgresStore {
@@ -182,13 +193,8 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) async fn start(rig: &Rig) -> Self {
-        let url = servers::require("postgres").expect("checked before");
-        let database: String = sqlx::query_scalar("select current_database()")
-            .fetch_one(&rig.db.pool)
-            .await
-            .expect("has a name");
         let mut child = Command::new(env!("CARGO_BIN_EXE_relay-process"))
-            .arg(format!("{}/{database}", url.rsplit_once('/').expect("a URL with a database").0))
+            .arg(rig.db.options.to_url_lossy().as_str())
             .arg(&rig.kafka)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -7,6 +7,8 @@ pub mod kafka_proxy;
 #[cfg(feature = "kafka")]
 pub mod own_kafka;
 #[cfg(feature = "postgres")]
+pub mod own_postgres;
+#[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod servers;
 

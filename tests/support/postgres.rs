@@ -3,6 +3,7 @@
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool};
 
+use crate::own_postgres::OwnPostgres;
 use crate::servers;
 
 /// A database that no other test sees; dropped with this value, whatever sessions are still in it.
@@ -14,6 +15,8 @@ pub struct FreshDatabase {
     pub options: PgConnectOptions,
     name: String,
     server: PgConnectOptions,
+    /// Whether the server outlives the database: one of a test's own goes with all it has, and may be down by then.
+    shared: bool,
 }
 
 /// A new, empty database on the test server; `None`, said aloud, where there is no server.
@@ -23,17 +26,29 @@ pub struct FreshDatabase {
 pub async fn fresh() -> Option<FreshDatabase> {
     let url = servers::require("postgres")?;
     let server: PgConnectOptions = url.parse().expect("EVENTFERRY_PG_URL is not the URL of a PostgreSQL server");
-    let server = server.disable_statement_logging();
+    Some(make(server.disable_statement_logging(), true).await)
+}
+
+/// A new, empty database on a server of the test's own.
+///
+/// # Panics
+/// If the server refuses.
+pub async fn fresh_on(server: &OwnPostgres) -> FreshDatabase {
+    make(server.options("postgres"), false).await
+}
+
+async fn make(server: PgConnectOptions, shared: bool) -> FreshDatabase {
     let name = format!("t_{}", uuid::Uuid::new_v4().simple());
     run(&server, format!("CREATE DATABASE {name}")).await;
     let options = server.clone().database(&name);
     let pool = PgPoolOptions::new().max_connections(64).connect_lazy_with(options.clone());
-    Some(FreshDatabase {
+    FreshDatabase {
         pool,
         options,
         name,
         server,
-    })
+        shared,
+    }
 }
 
 async fn run(server: &PgConnectOptions, statement: String) {
@@ -48,6 +63,11 @@ async fn run(server: &PgConnectOptions, statement: String) {
 }
 
 impl FreshDatabase {
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A connection of its own, outside the pool.
     ///
     /// # Panics
@@ -61,6 +81,9 @@ impl FreshDatabase {
 
 impl Drop for FreshDatabase {
     fn drop(&mut self) {
+        if !self.shared {
+            return;
+        }
         let (server, name) = (self.server.clone(), self.name.clone());
         // A runtime of its own: this one may be shutting down, or be the only thread.
         let dropped = std::thread::spawn(move || {

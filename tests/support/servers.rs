@@ -15,8 +15,8 @@ use std::io::Write;
 /// The variable that names the servers whose absence is a failure.
 const REQUIRE: &str = "EVENTFERRY_REQUIRE";
 
-/// The address of a server (`postgres`, `postgres-password`, `kafka`, `kafka-proxied`) or the folder of its files (`own-kafka`); `None`, said
-/// aloud, where the test is to be skipped.
+/// The address of a server (`postgres`, `postgres-password`, `kafka`, `kafka-proxied`) or the place of what a test starts by itself
+/// (`own-postgres`, `faketime`, `own-kafka`); `None`, said aloud, where the test is to be skipped.
 ///
 /// # Panics
 /// If the server has no address and `EVENTFERRY_REQUIRE` names it, or if no such server is known.
@@ -48,6 +48,8 @@ fn variable(server: &str) -> &'static str {
     match server {
         "postgres" => "EVENTFERRY_PG_URL",
         "postgres-password" => "EVENTFERRY_PG_PASSWORD_URL",
+        "own-postgres" => "EVENTFERRY_PG_BIN",
+        "faketime" => "EVENTFERRY_FAKETIME",
         "kafka" => "EVENTFERRY_KAFKA",
         "kafka-proxied" => "EVENTFERRY_KAFKA_PROXIED_LISTENER",
         "own-kafka" => "EVENTFERRY_KAFKA_LIB",

@@ -5,6 +5,7 @@
 mod late;
 mod locks;
 mod order;
+mod own;
 mod plans;
 mod races;
 mod roles;
