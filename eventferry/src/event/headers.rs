@@ -38,9 +38,21 @@ pub const DLQ_ORIGINAL_TOPIC: &str = "dlq-original-topic";
 pub const DLQ_FAILED_AT: &str = "dlq-failed-at";
 /// How many attempts a dead letter had.
 pub const DLQ_ATTEMPTS: &str = "dlq-attempts";
+/// In the table only: who brought a dead row back, and when.
+pub const OPERATOR_REQUEUED: &str = "operator-requeued";
+/// In the table only: who let the successors of a dead row go on, and when.
+pub const OPERATOR_RELEASED: &str = "operator-released";
+/// In the table only: who decided that a row is never delivered, and when.
+pub const OPERATOR_DISCARDED: &str = "operator-discarded";
+/// In the table only: who asked that a waiting row is never delivered, and when. The relay that holds the row's lane settles it.
+pub const OPERATOR_DISCARD_ASKED: &str = "operator-discard-asked";
+
+/// Headers of the table that do not travel: they name people, and whom the event reaches need not know who moved its row. What a consumer
+/// must know of a move is in [`EVENT_ORDER`].
+pub const STORED_ONLY: [&str; 4] = [OPERATOR_REQUEUED, OPERATOR_RELEASED, OPERATOR_DISCARDED, OPERATOR_DISCARD_ASKED];
 
 /// The names a user may not set, because eventferry writes them itself.
-pub const RESERVED: [&str; 18] = [
+pub const RESERVED: [&str; 22] = [
     MESSAGE_ID,
     AGGREGATE_TYPE,
     AGGREGATE_ID,
@@ -59,6 +71,10 @@ pub const RESERVED: [&str; 18] = [
     DLQ_ORIGINAL_TOPIC,
     DLQ_FAILED_AT,
     DLQ_ATTEMPTS,
+    OPERATOR_REQUEUED,
+    OPERATOR_RELEASED,
+    OPERATOR_DISCARDED,
+    OPERATOR_DISCARD_ASKED,
 ];
 
 /// Says what is wrong with a header name a user chose, in a form a `const` assertion can use.
@@ -183,6 +199,13 @@ impl FromIterator<(String, String)> for Headers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stays_in_the_table_is_reserved() {
+        for name in STORED_ONLY {
+            assert!(RESERVED.contains(&name), "{name}");
+        }
+    }
 
     #[test]
     fn users_may_not_set_what_eventferry_writes() {

@@ -8,4 +8,4 @@ mod state;
 pub use lane::{LANES, LOCK_SLOTS, LaneLease, fair_share, lane_of, order_key};
 pub use record::{NewRecord, Payload, Record, RowId};
 pub use retry::RetryPolicy;
-pub use state::{OnDead, Outcome, Status, after_attempt};
+pub use state::{Effect, Move, OnDead, Outcome, Status, after_attempt, after_move};

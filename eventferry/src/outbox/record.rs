@@ -203,7 +203,14 @@ impl Record {
         lane_of(self.order_key)
     }
 
+    /// Whether an operator asked that this waiting row is never delivered. Only rows that are scheduled or failed can be asked for.
+    pub fn is_discard_asked(&self) -> bool {
+        matches!(self.status, Status::Scheduled | Status::Failed) && self.headers.get(headers::OPERATOR_DISCARD_ASKED).is_some()
+    }
+
     /// The event as it travels, with the standard headers written over the stored ones. `source` names the outbox and its server.
+    ///
+    /// The traces of operators ([`STORED_ONLY`](headers::STORED_ONLY)) stay behind.
     ///
     /// A payload that was deferred must be loaded first; it would travel as a tombstone.
     pub fn into_message(self, source: &str) -> Message {
@@ -221,7 +228,7 @@ impl Record {
             out.set(headers::EVENT_ORDER, "none");
         }
         for (name, value) in self.headers.iter() {
-            if out.get(name).is_none() {
+            if out.get(name).is_none() && !headers::STORED_ONLY.contains(&name) {
                 out.set(name.to_owned(), value);
             }
         }
@@ -269,5 +276,30 @@ impl RowId {
     /// Names a row.
     pub const fn new(id: i64, message_id: MessageId) -> Self {
         Self { id, message_id }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn traces_of_operators_do_not_travel() {
+        let mut new = NewRecord::new("orders", "order", "42", "OrderCreated", None);
+        new.headers.set("tenant-id", "7");
+        for name in headers::STORED_ONLY {
+            new.headers.set(name, "2026-11-21T00:00:00Z alice");
+        }
+        let mut record = Record::new(1, new, UNIX_EPOCH);
+        assert!(!record.is_discard_asked(), "a pending row cannot be asked for");
+        record.status = Status::Failed;
+        assert!(record.is_discard_asked());
+        let message = record.into_message("here");
+        assert_eq!(message.headers().get("tenant-id"), Some("7"));
+        for name in headers::STORED_ONLY {
+            assert_eq!(message.headers().get(name), None, "{name}");
+        }
     }
 }

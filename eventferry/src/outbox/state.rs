@@ -98,6 +98,53 @@ pub fn after_attempt(status: Status, ordered: bool, outcome: Outcome, max_attemp
     }
 }
 
+/// What an operator may do to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the moves are the contract of `docs/state-machine.md`")]
+pub enum Move {
+    /// Deliver it after all, with fresh attempts and the same message id.
+    Requeue,
+    /// Leave it dead, and let the successors that it holds go on.
+    Release,
+    /// Never deliver it.
+    Discard,
+}
+
+impl Move {
+    /// Every move.
+    pub const ALL: [Self; 3] = [Self::Requeue, Self::Release, Self::Discard];
+}
+
+/// What a move does to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Effect {
+    /// The row stands there now.
+    To(Status),
+    /// The row is marked, and due at once: the relay that holds its lane settles it when nothing of its aggregate is in flight. Were it
+    /// settled from outside, its successors could pass while it is on its way itself.
+    Mark,
+    /// The row is not in a state that allows the move; nothing changes.
+    Refused,
+}
+
+/// What an operator's move does to a row that stands at `status`.
+///
+/// Total. A row that goes from dead to scheduled has lost its place: its successors have gone on, so it is no longer ordered. One that held
+/// its aggregate goes back to its place before them.
+pub const fn after_move(status: Status, what: Move) -> Effect {
+    match (what, status) {
+        (Move::Requeue, Status::Dead) => Effect::To(Status::Scheduled),
+        (Move::Requeue, Status::DeadHolding) => Effect::To(Status::Failed),
+        (Move::Release, Status::DeadHolding) => Effect::To(Status::Dead),
+        (Move::Discard, Status::Dead | Status::DeadHolding) => Effect::To(Status::Done),
+        (Move::Discard, Status::Scheduled | Status::Failed) => Effect::Mark,
+        (Move::Requeue, Status::Pending | Status::Scheduled | Status::Done | Status::Failed)
+        | (Move::Release, Status::Pending | Status::Scheduled | Status::Done | Status::Failed | Status::Dead)
+        | (Move::Discard, Status::Pending | Status::Done) => Effect::Refused,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +198,36 @@ mod tests {
         assert_eq!(refused(true, 3, OnDead::Continue), Status::Dead);
         assert_eq!(refused(false, 2, OnDead::Hold), Status::Scheduled);
         assert_eq!(refused(false, 3, OnDead::Hold), Status::Dead);
+    }
+
+    #[test]
+    fn no_move_touches_what_is_done_or_on_its_way_for_the_first_time() {
+        for what in Move::ALL {
+            for status in [Status::Pending, Status::Done] {
+                assert_eq!(after_move(status, what), Effect::Refused, "{what:?} {status:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_row_that_no_relay_sends_is_moved_from_outside() {
+        for what in Move::ALL {
+            for status in ALL {
+                if let Effect::To(_) = after_move(status, what) {
+                    assert!(matches!(status, Status::Dead | Status::DeadHolding), "{what:?} {status:?}");
+                }
+            }
+        }
+        assert_eq!(after_move(Status::Failed, Move::Discard), Effect::Mark);
+        assert_eq!(after_move(Status::Scheduled, Move::Discard), Effect::Mark);
+    }
+
+    #[test]
+    fn a_requeued_row_is_back_in_its_place_only_if_it_held_it() {
+        assert_eq!(after_move(Status::Dead, Move::Requeue), Effect::To(Status::Scheduled));
+        assert_eq!(after_move(Status::DeadHolding, Move::Requeue), Effect::To(Status::Failed));
+        assert_eq!(after_move(Status::DeadHolding, Move::Release), Effect::To(Status::Dead));
+        assert_eq!(after_move(Status::Dead, Move::Release), Effect::Refused, "it holds nobody");
     }
 
     #[test]

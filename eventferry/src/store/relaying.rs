@@ -240,6 +240,8 @@ pub enum Fault {
     },
     /// Can never be delivered: dead at once.
     Rejected,
+    /// An operator asked that it is never delivered, and nothing of its aggregate is in flight: done, if it is still asked for.
+    Discarded,
 }
 
 /// What a verdict did.
@@ -255,6 +257,8 @@ pub enum VerdictOutcome {
     Dead,
     /// The row is dead and holds its aggregate.
     Holds,
+    /// The row was discarded, as an operator had asked; its successors may go on.
+    Discarded,
     /// The row was done, dead or gone already: it is settled, and nothing was changed. (One that is dead and holding answers `Holds`.)
     Settled,
     /// The lane has another owner by now; nothing was changed.

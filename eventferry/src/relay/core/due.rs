@@ -78,6 +78,7 @@ impl Core {
                 lane.due = DueAt(lane.due.0.max(at));
             }
             if self.knows(record.row(), number) {
+                self.hear_of_discard(record);
                 continue;
             }
             let key = QueueKey::of(&record);
@@ -86,7 +87,13 @@ impl Core {
                 continue;
             }
             match self.queues.get(&key).map(|queue| queue.gate) {
-                Some(Gate::Shut { why: Why::Retry, .. }) => self.wake(key),
+                // A row that held its aggregate was brought back.
+                Some(Gate::Shut {
+                    why: Why::Retry | Why::Held,
+                    ..
+                }) => self.wake(key),
+                // It need not be sent any more, so whatever it waits for does not matter.
+                Some(Gate::Shut { why, .. }) if record.is_discard_asked() && why != Why::Verdict => self.wake(key),
                 Some(Gate::Shut { .. } | Gate::Reading { .. }) => {}
                 Some(Gate::Open) | None => self.read_again(key, record.lane(), record.id - 1),
             }

@@ -4,6 +4,7 @@
 //! The invariant of reading: every unsettled row that was visible in `snapshot` with an id up to its lane's cursor has been handed on to
 //! its queue, or its queue has dropped it and remembers a floor below it.
 
+mod discard;
 mod due;
 mod lease;
 mod outage;
@@ -83,6 +84,8 @@ pub struct Stats {
     pub failed: u64,
     /// Events that died.
     pub dead: u64,
+    /// Waiting events that were settled because an operator asked to discard them.
+    pub discarded: u64,
     /// Verdicts refused because the lane had another owner.
     pub fenced: u64,
     /// Lanes taken.

@@ -102,6 +102,12 @@ impl Core {
             if queue.loading || lane.draining.is_some() || self.now >= lane.valid_until {
                 return;
             }
+            if row.is_discard_asked() {
+                if !self.discard_front(key, lease) {
+                    return; // the answers of those in flight bring it back
+                }
+                continue;
+            }
             if self.away_until.is_some() {
                 queue.waiting = true;
                 self.away_waiting.push(key);

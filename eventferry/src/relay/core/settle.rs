@@ -81,7 +81,7 @@ impl Core {
         self.judge(row, key, lease, Fault::Refused { delay, max_attempts: 0 }, policy, error);
     }
 
-    fn judge(&mut self, row: RowId, key: QueueKey, lease: LaneLease, fault: Fault, policy: &Policy, error: String) {
+    pub(super) fn judge(&mut self, row: RowId, key: QueueKey, lease: LaneLease, fault: Fault, policy: &Policy, error: String) {
         self.judging.insert(row, key);
         let mut error = error;
         if error.len() > ERROR_MAX {
@@ -102,6 +102,8 @@ impl Core {
             self.close_row(verdict.lease.lane);
             self.settle(verdict.row);
             let why = match outcome {
+                // Nobody asks to discard it any more: it is read again as what it is.
+                VerdictOutcome::Waits { .. } if verdict.fault == Fault::Discarded => Why::Wake,
                 VerdictOutcome::Waits { .. } => {
                     self.stats.failed += 1;
                     self.waiting_rows = true;
@@ -119,6 +121,10 @@ impl Core {
                     Why::Wake
                 }
                 VerdictOutcome::Settled => Why::Wake,
+                VerdictOutcome::Discarded => {
+                    self.stats.discarded += 1;
+                    Why::Wake
+                }
                 VerdictOutcome::LaneLost if mutant(Mutant::ZeroRowsSettled) => {
                     self.mark(verdict.row, Known::Delivered);
                     Why::Wake

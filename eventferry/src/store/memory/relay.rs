@@ -36,6 +36,7 @@ impl Row {
     /// A verdict's effect on a row that is pending, scheduled or failed.
     fn refuse(&mut self, verdict: &Verdict, now: i64) -> VerdictOutcome {
         let (outcome, max_attempts) = match verdict.fault {
+            Fault::Discarded => return self.discard_asked(now),
             Fault::Rejected => (Outcome::Rejected, 0),
             Fault::Refused { delay, max_attempts } => {
                 self.record.attempts = self.record.attempts.saturating_add(1);

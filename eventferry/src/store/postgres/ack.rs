@@ -71,7 +71,8 @@ impl PostgresStore {
         if verdicts.is_empty() {
             return Ok(Vec::new());
         }
-        let mut outcomes = self.write_verdicts(relay, verdicts).await?;
+        let mut outcomes = self.discard_asked(relay, verdicts).await?;
+        self.write_verdicts(relay, verdicts, &mut outcomes).await?;
         let unmatched: Vec<usize> = (0..verdicts.len()).filter(|place| outcomes[*place].is_none()).collect();
         if !unmatched.is_empty() {
             let rows: Vec<RowId> = unmatched.iter().map(|place| verdicts[*place].row).collect();
@@ -85,9 +86,18 @@ impl PostgresStore {
             .collect())
     }
 
-    /// One statement; the outcomes of those verdicts that changed a row.
-    async fn write_verdicts(&self, relay: RelayId, verdicts: &[Verdict]) -> Result<Vec<Option<VerdictOutcome>>, StoreError> {
-        let mut sorted: Vec<(usize, &Verdict)> = verdicts.iter().enumerate().collect();
+    /// One statement, about all that is not discarded; sets the outcomes of those verdicts that changed a row.
+    async fn write_verdicts(
+        &self,
+        relay: RelayId,
+        verdicts: &[Verdict],
+        outcomes: &mut [Option<VerdictOutcome>],
+    ) -> Result<(), StoreError> {
+        let judged = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.fault != Fault::Discarded);
+        let mut sorted: Vec<(usize, &Verdict)> = judged.collect();
+        if sorted.is_empty() {
+            return Ok(());
+        }
         sorted.sort_unstable_by_key(|(_, verdict)| verdict.row);
         let each = || sorted.iter().map(|(_, verdict)| *verdict);
         let mut session = self.enter(&self.acking).await?;
@@ -105,7 +115,6 @@ impl PostgresStore {
             .fetch_all(session.connection())
             .await;
         let rows = session.finish("record refusals", &self.table, answer)?;
-        let mut outcomes = vec![None; verdicts.len()];
         for row in &rows {
             let columns = Columns(row);
             let place = usize::try_from(columns.i64(0)? - 1).map_err(|_| undecodable(0))?;
@@ -118,7 +127,7 @@ impl PostgresStore {
                 Status::Pending | Status::Scheduled | Status::Done | Status::Failed => VerdictOutcome::Waits { attempts },
             });
         }
-        Ok(outcomes)
+        Ok(())
     }
 }
 
@@ -134,7 +143,7 @@ fn unchanged(status: Option<Status>) -> VerdictOutcome {
 fn delay_and_limit(fault: Fault) -> (i64, i64) {
     match fault {
         Fault::Refused { delay, max_attempts } => (duration_micros(delay).min(DELAY_MAX_MICROS), i64::from(max_attempts)),
-        Fault::Rejected => (0, 0),
+        Fault::Rejected | Fault::Discarded => (0, 0),
     }
 }
 

@@ -11,6 +11,7 @@ mod inbox;
 mod lanes;
 mod maintain;
 mod migrate;
+mod operate;
 mod read;
 mod row;
 mod session;
@@ -52,6 +53,7 @@ statements! {
         done_delete: "sql/done_delete.sql",
         done_delete_free: "sql/done_delete_free.sql",
         fail: "sql/fail.sql",
+        discard_asked: "sql/discard_asked.sql",
         purge: "sql/purge.sql",
         exists: "sql/exists.sql",
         stored_version: "sql/stored_version.sql",

@@ -1,6 +1,5 @@
 //! Acks and verdicts.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -30,14 +29,16 @@ impl SqliteStore {
     }
 
     pub(super) async fn judge(&self, relay: RelayId, verdicts: &[Verdict]) -> Result<Vec<VerdictOutcome>, StoreError> {
-        let list: Vec<serde_json::Value> = verdicts.iter().map(as_json).collect();
+        let discarded = self.discard_asked(relay, verdicts).await?;
+        let judged = verdicts.iter().filter(|verdict| verdict.fault != Fault::Discarded);
+        let list: Vec<serde_json::Value> = judged.map(as_json).collect();
         let changed = sqlx::query(self.sql.fail.clone())
             .bind(relay.as_uuid())
             .bind(serde_json::Value::from(list).to_string())
             .fetch_all(&self.pool)
             .await
             .map_err(|source| error("record verdicts in", &self.table, source))?;
-        let mut outcomes = HashMap::with_capacity(changed.len());
+        let mut outcomes = discarded;
         for row in &changed {
             outcomes.insert(get::<i64>(row, "id")?, outcome(status(get(row, "status")?)?, get(row, "attempts")?));
         }
@@ -68,7 +69,7 @@ impl SqliteStore {
 fn as_json(verdict: &Verdict) -> serde_json::Value {
     let (counts, delay, max_attempts) = match verdict.fault {
         Fault::Refused { delay, max_attempts } => (1, duration_micros(delay.min(LONGEST_WAIT)), max_attempts),
-        Fault::Rejected => (0, 0, 0),
+        Fault::Rejected | Fault::Discarded => (0, 0, 0),
     };
     serde_json::json!({
         "id": verdict.row.id,

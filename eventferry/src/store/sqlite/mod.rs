@@ -44,6 +44,7 @@ mod inbox;
 mod lanes;
 mod maintain;
 mod migrate;
+mod operate;
 mod read;
 mod row;
 
@@ -66,6 +67,7 @@ statements! {
         check: "sql/check.sql",
         close_relay: "sql/close_relay.sql",
         count_relays: "sql/count_relays.sql",
+        discard_asked: "sql/discard_asked.sql",
         done_delete: "sql/done_delete.sql",
         done_keep: "sql/done_keep.sql",
         fail: "sql/fail.sql",
@@ -74,6 +76,7 @@ statements! {
         insert: "sql/insert.sql",
         is_there: "sql/is_there.sql",
         look_up: "sql/look_up.sql",
+        not_asked: "sql/not_asked.sql",
         purge: "sql/purge.sql",
         read: "sql/read.sql",
         read_aggregates: "sql/read_aggregates.sql",

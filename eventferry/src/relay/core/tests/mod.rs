@@ -1,5 +1,7 @@
 //! Single decisions that the simulator would show only by chance.
 
+mod discard;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
