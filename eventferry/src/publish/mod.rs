@@ -40,6 +40,18 @@ impl Delivery {
     }
 }
 
+/// What a broker that was asked without an event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a broker answers, does not, or cannot be asked")]
+pub enum Presence {
+    /// It answers: what went wrong with an event has to do with the event.
+    There,
+    /// It does not: nothing is any event's fault.
+    Away,
+    /// It cannot be asked: no event ever comes under suspicion for a lost connection.
+    Unknown,
+}
+
 /// Delivers events to a broker.
 ///
 /// `Ok` means that the broker has the event and will keep it by its own promise of durability; a publisher that answers `Ok` for an
@@ -55,6 +67,17 @@ pub trait Publisher: Send + Sync + 'static {
     /// The relay drops the future at its deadline and later tries the same event again; the event may arrive twice.
     fn publish(&self, message: &Message) -> impl Future<Output = Result<Delivery, PublishError>> + Send;
 
+    /// Whether the broker is there, asked without an event.
+    ///
+    /// An outage is one only if a question without events fails too: a broker that drops the connection whenever it sees one certain event
+    /// looks like one that is away. Asked only after such losses, and before an event of a lane whose relays died again and again.
+    ///
+    /// # Cancel safety
+    /// The relay drops the future at its deadline and takes that for [`Presence::Away`].
+    fn probe(&self) -> impl Future<Output = Presence> + Send {
+        std::future::ready(Presence::Unknown)
+    }
+
     /// The pipelined side of this publisher, if it has one.
     fn pipelined(&self) -> Option<&dyn Pipelined> {
         None
@@ -64,6 +87,10 @@ pub trait Publisher: Send + Sync + 'static {
 impl<P: Publisher> Publisher for Arc<P> {
     fn publish(&self, message: &Message) -> impl Future<Output = Result<Delivery, PublishError>> + Send {
         P::publish(self, message)
+    }
+
+    fn probe(&self) -> impl Future<Output = Presence> + Send {
+        P::probe(self)
     }
 
     fn pipelined(&self) -> Option<&dyn Pipelined> {

@@ -30,6 +30,11 @@ pub(super) async fn run<S: Store>(
                 outage.note(store.release(id, &lanes).await);
                 continue;
             }
+            LeaseCommand::Forgive(lanes) => {
+                // At worst the next owner is careful for nothing.
+                outage.note(store.forgive(id, &lanes).await);
+                continue;
+            }
             LeaseCommand::Close => {
                 outage.note(store.close(id).await);
                 continue;

@@ -63,6 +63,11 @@ pub(super) fn tell(notice: &Notice) {
         }
         Notice::TopicBack(topic) => tracing::info!(topic = &**topic, "a topic is back"),
         Notice::BrokerAway => tracing::warn!("the broker is away; events wait, uncounted, until it is back"),
+        Notice::Careful { lanes } => tracing::warn!(
+            lanes,
+            "relays ended again and again with these lanes in their hands; their events go one at a time until the one that did it is found"
+        ),
+        Notice::Carefree => tracing::info!("every lane is well again; events go together"),
         Notice::BrokerBack => tracing::info!("the broker is back"),
     }
 }

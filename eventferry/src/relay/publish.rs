@@ -13,7 +13,10 @@ use tokio::time::timeout;
 use super::core::{Cause, Fact, HandOver, PublishCommand, Way};
 use super::{dead_letter, observe};
 use crate::event::Message;
-use crate::publish::{Full, PublishErrorKind, Publisher, Report, Scope, Seat, Session};
+use crate::publish::{Full, Presence, PublishErrorKind, Publisher, Report, Scope, Seat, Session};
+
+/// How long a broker may take to say that it is there.
+const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
 type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Vec<Fact>> + Send>>>;
 
@@ -79,6 +82,15 @@ async fn obey<P: Publisher>(
             for hand_over in batch {
                 send(publisher, deadline, open.as_mut(), calls, hand_over);
             }
+            Vec::new()
+        }
+        PublishCommand::Probe(number) => {
+            let publisher = publisher.clone();
+            calls.push(Box::pin(async move {
+                let presence = timeout(deadline.min(PROBE_DEADLINE), publisher.probe()).await;
+                let presence = presence.unwrap_or(Presence::Away);
+                vec![Fact::Probed { number, presence }]
+            }));
             Vec::new()
         }
         PublishCommand::Describe(topic) => {

@@ -25,7 +25,8 @@ use crate::outbox::{LaneLease, NewRecord, Record, RowId, Status};
 pub(crate) use check::{check_consumer, check_records};
 pub use error::{StoreError, StoreErrorKind};
 pub use relaying::{
-    AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Verdict, VerdictOutcome,
+    AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Taken, Verdict,
+    VerdictOutcome,
 };
 
 /// The most late rows one [`Store::read`] returns, over all lanes together.
@@ -143,12 +144,17 @@ pub trait Store: Send + Sync + 'static {
     /// as nobody has taken the lane.
     fn renew(&self, relay: RelayId, held: &[LaneLease]) -> impl Future<Output = Result<Renewed, StoreError>> + Send;
 
-    /// Takes up to `limit` lanes that nobody holds or whose lease is over; the epoch of each rises by one.
+    /// Takes up to `limit` lanes that nobody holds or whose lease is over; the epoch of each rises by one, and so does the count of deaths
+    /// of those that somebody held.
     ///
     /// A lease is over when its end is not within one lease length from now: in the past, or so far ahead that the clock was stepped back.
-    fn take(&self, relay: RelayId, limit: u8) -> impl Future<Output = Result<Vec<LaneLease>, StoreError>> + Send;
+    fn take(&self, relay: RelayId, limit: u8) -> impl Future<Output = Result<Vec<Taken>, StoreError>> + Send;
 
-    /// Hands lanes back, so that another relay may take them at once; leases that are no longer ours are left alone.
+    /// Sets the count of deaths of these lanes back to 0; leases that are no longer ours are left alone.
+    fn forgive(&self, relay: RelayId, lanes: &[LaneLease]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Hands lanes back, so that another relay may take them at once; leases that are no longer ours are left alone. Their counts of deaths
+    /// are 0 then.
     fn release(&self, relay: RelayId, lanes: &[LaneLease]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Forgets this relay: it no longer counts as alive.

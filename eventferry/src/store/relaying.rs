@@ -49,6 +49,24 @@ impl Opened {
     }
 }
 
+/// A lane that was just taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Taken {
+    /// The lease, new with this taking.
+    pub lease: LaneLease,
+    /// How many relays in a row ended without handing this lane back, the last of them included; 0 after a graceful release and after
+    /// [`Store::forgive`](super::Store::forgive).
+    pub deaths: u32,
+}
+
+impl Taken {
+    /// A lane that was taken.
+    pub const fn new(lease: LaneLease, deaths: u32) -> Self {
+        Self { lease, deaths }
+    }
+}
+
 /// What a heartbeat answers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -242,13 +260,30 @@ pub enum Fault {
     Rejected,
     /// An operator asked that it is never delivered, and nothing of its aggregate is in flight: done, if it is still asked for.
     Discarded,
+    /// Nothing yet: the event is about to be sent alone, because relays ended again and again with its lane in their hands. Counts one
+    /// attempt *before* the send, so that an event which ends the process cannot do so for ever; the row stays where it stands, or is dead
+    /// if it has had all its attempts.
+    Begun {
+        /// At this many attempts it is dead; 0 is for ever.
+        max_attempts: u32,
+    },
+    /// Not the event's fault after all: takes back the attempt that [`Begun`](Self::Begun) counted. The row stays where it stands.
+    Excused,
+    /// As [`Refused`](Self::Refused), for an attempt that [`Begun`](Self::Begun) has counted already.
+    RefusedAlone {
+        /// How long to wait before the next attempt.
+        delay: Duration,
+        /// At this many attempts it is dead; 0 is for ever.
+        max_attempts: u32,
+    },
 }
 
 /// What a verdict did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VerdictOutcome {
-    /// The row waits; its aggregate waits with it if the row is ordered.
+    /// The row waits; its aggregate waits with it if the row is ordered. After [`Fault::Begun`] and [`Fault::Excused`]: the row stands
+    /// where it stood.
     Waits {
         /// Refusals so far.
         attempts: u32,

@@ -112,7 +112,7 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
     let verdicts = format!(
         "{relay}, ({ids}::int8[])[1:100], ({message_ids}::uuid[])[1:100], ({row_lanes}::int2[])[1:100], {}, {}, {}, {}, {}, {}",
         hundred("1::int8"),
-        hundred("false"),
+        hundred("0::int2"),
         hundred("1000::int8"),
         hundred("5::int8"),
         hundred("false"),

@@ -10,7 +10,7 @@ use eventferry::testing::conformance::store::Harness;
 use sqlx::{Executor, Row};
 
 use crate::postgres::order::read_all;
-use crate::postgres::support::{Outbox, event, fresh, together, within};
+use crate::postgres::support::{Outbox, event, fresh, leases, together, within};
 
 async fn put(outbox: &Outbox, ids: impl IntoIterator<Item = String>) -> Vec<Record> {
     let mut tx = outbox.begin().await;
@@ -182,7 +182,7 @@ async fn a_lane_is_not_taken_while_a_verdict_is_being_written() {
     let rows = put(&outbox, ["42".to_owned()]).await;
     let lane = rows[0].lane();
     let (old, new) = (RelayId::random(), RelayId::random());
-    let leases = outbox.store.take(old, 64).await.unwrap();
+    let held = leases(&outbox.store.take(old, 64).await.unwrap());
     outbox.run("UPDATE outbox_lane SET leased_until = now() - interval '1 s'").await;
     let mut stopped = outbox.begin().await;
     stopped
@@ -193,7 +193,7 @@ async fn a_lane_is_not_taken_while_a_verdict_is_being_written() {
         .unwrap();
     let taken = within(outbox.store.take(new, 64)).await.unwrap();
     assert_eq!(taken.len(), 63, "taking waits for nobody");
-    let lease = *leases.iter().find(|lease| lease.lane == lane).unwrap();
+    let lease = *held.iter().find(|lease| lease.lane == lane).unwrap();
     assert_eq!(
         within(outbox.store.renew(old, &[lease])).await.unwrap().kept,
         [lease],
@@ -219,8 +219,8 @@ async fn a_lease_taken_a_moment_ago_is_not_seen_as_one_from_the_future() {
         let taken: Vec<_> = taken.into_iter().map(Result::unwrap).collect();
         let lanes: usize = taken.iter().map(Vec::len).sum();
         assert_eq!(lanes, 64, "round {round}: each lane once");
-        for ((relay, store), leases) in stores.iter().zip(&taken) {
-            store.release(*relay, leases).await.unwrap();
+        for ((relay, store), taken) in stores.iter().zip(&taken) {
+            store.release(*relay, &leases(taken)).await.unwrap();
         }
     }
 }
@@ -259,14 +259,14 @@ async fn acks_and_verdicts_of_the_same_rows_do_not_deadlock() {
     let outbox = fresh!("outbox");
     let rows = put(&outbox, (0..200).map(|n| n.to_string())).await;
     let relay = RelayId::random();
-    let leases = outbox.store.take(relay, 64).await.unwrap();
+    let held = leases(&outbox.store.take(relay, 64).await.unwrap());
     let mut names: Vec<_> = rows.iter().map(Record::row).collect();
     names.reverse();
     let fault = Fault::Refused {
         delay: Duration::ZERO,
         max_attempts: 0,
     };
-    let verdict = |row: &Record| Verdict::new(row.row(), leases[usize::from(row.lane())], fault, OnDead::Continue, "no");
+    let verdict = |row: &Record| Verdict::new(row.row(), held[usize::from(row.lane())], fault, OnDead::Continue, "no");
     let verdicts: Vec<_> = rows.iter().map(verdict).collect();
     let (one, two) = (
         eventferry::store::postgres::PostgresStore::new(outbox.database.pool.clone()),

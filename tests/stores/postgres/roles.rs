@@ -9,7 +9,7 @@ use eventferry::testing::conformance::store::Harness;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-use crate::postgres::support::{Outbox, event, fresh};
+use crate::postgres::support::{Outbox, event, fresh, leases};
 
 /// A pool whose sessions act as a role that has no more than it is granted here.
 async fn role(outbox: &Outbox, grants: &[&str]) -> PgPool {
@@ -95,20 +95,20 @@ async fn a_relay_needs_no_more_than_the_documented_rights() {
     let store = PostgresStore::new(pool.clone()).table(outbox.table.clone());
     let relay = RelayId::random();
     store.open(relay).await.unwrap();
-    let leases = store.take(relay, LANES).await.unwrap();
-    assert_eq!(store.renew(relay, &leases).await.unwrap().kept.len(), 64);
+    let held = leases(&store.take(relay, LANES).await.unwrap());
+    assert_eq!(store.renew(relay, &held).await.unwrap().kept.len(), 64);
     let lanes: Vec<_> = (0..LANES).map(|lane| LaneRead::new(lane, 0, 10)).collect();
     let rows = store.read(None, &lanes).await.unwrap().fresh;
     let (kept, deleted, failed) = (&rows[0], &rows[1], &rows[2]);
     store.done(&[kept.row()], Retention::default()).await.unwrap();
     store.done(&[deleted.row()], Retention::Delete).await.unwrap();
-    let lease = leases.iter().find(|lease| lease.lane == failed.lane()).unwrap();
+    let lease = held.iter().find(|lease| lease.lane == failed.lane()).unwrap();
     let verdict = Verdict::new(failed.row(), *lease, Fault::Rejected, OnDead::Continue, "no");
     store.fail(relay, &[verdict]).await.unwrap();
     let statuses = store.look_up(&[kept.row(), deleted.row(), failed.row()]).await.unwrap();
     assert_eq!(statuses, [Some(Status::Done), None, Some(Status::Dead)]);
     assert_eq!(store.purge(std::time::Duration::ZERO, 10).await.unwrap(), 1);
-    store.release(relay, &leases).await.unwrap();
+    store.release(relay, &held).await.unwrap();
     store.close(relay).await.unwrap();
     drop_role(&outbox, &pool).await;
 }

@@ -5,7 +5,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use eventferry::TableName;
-use eventferry::outbox::NewRecord;
+use eventferry::outbox::{LaneLease, NewRecord};
+use eventferry::store::Taken;
 use eventferry::store::postgres::PostgresStore;
 use eventferry::testing::conformance::store::Harness;
 use eventferry_tests::postgres::{self as databases, FreshDatabase};
@@ -21,6 +22,10 @@ macro_rules! fresh {
     };
 }
 pub(super) use fresh;
+
+pub(super) fn leases(taken: &[Taken]) -> Vec<LaneLease> {
+    taken.iter().map(|taken| taken.lease).collect()
+}
 
 /// A fresh database with one outbox in it.
 pub(super) struct Outbox {

@@ -51,6 +51,7 @@ async fn a_file_that_is_opened_again_has_everything() {
     let outbox = Fresh::new().await;
     let (first, second) = (RelayId::random(), RelayId::random());
     let held = outbox.store.take(first, 10).await.unwrap();
+    let held: Vec<_> = held.into_iter().map(|taken| taken.lease).collect();
     put(&outbox.pool, &outbox.table, vec![event("1")]).await;
     let before = read(&outbox.store).await;
     outbox.pool.close().await;

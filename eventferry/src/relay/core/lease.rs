@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::read::APPETITE_MIN;
-use super::{Command, Core, DueAt, Lane, LeaseCommand, Now};
+use super::{Command, Core, DueAt, Lane, LeaseCommand, Now, alone};
 use crate::outbox::{LANES, LaneLease, fair_share};
-use crate::store::Renewed;
+use crate::store::{Renewed, Taken};
 
 const BEAT: Duration = Duration::from_secs(1);
 const TAKE_AGAIN: Duration = Duration::from_millis(500);
@@ -120,6 +120,7 @@ impl Core {
             });
         }
         self.look_again();
+        self.tend_careful();
         self.rebalance();
     }
 
@@ -139,30 +140,36 @@ impl Core {
         }
     }
 
-    pub(super) fn on_taken(&mut self, asked_at: Now, lanes: &[LaneLease]) {
+    pub(super) fn on_taken(&mut self, asked_at: Now, lanes: &[Taken]) {
         self.lease_call_out = false;
-        for lease in lanes {
+        let well_at = self.now + alone::WELL_AFTER;
+        for taken in lanes {
             self.stats.takeovers += 1;
-            self.adopt(*lease, asked_at + self.config.lease);
+            let careful = self.note_deaths(taken.deaths);
+            let lane = self.lane_mut(taken.lease.lane);
+            (lane.deaths, lane.careful, lane.well_at) = (taken.deaths, careful, well_at);
+            self.adopt(taken.lease, asked_at + self.config.lease);
         }
     }
 
     /// Begins a lane from the start of the table.
     fn adopt(&mut self, lease: LaneLease, valid_until: Now) {
-        let open = self.lane(lease.lane).open;
+        let full_pass_at = self.now + self.config.full_pass;
         // A read that is under way went by the cursor of the lane's last time here.
         self.disown_read(lease.lane);
-        *self.lane_mut(lease.lane) = Lane {
+        let lane = self.lane_mut(lease.lane);
+        *lane = Lane {
             lease: Some(lease),
             lapsed: None,
             valid_until,
             cursor: 0,
             appetite: APPETITE_MIN,
             draining: None,
-            open,
+            caught_up: false,
             due: DueAt::default(),
-            full_pass_at: self.now + self.config.full_pass,
+            full_pass_at,
             passing: 0,
+            ..*lane
         };
         self.next_read = self.now;
     }

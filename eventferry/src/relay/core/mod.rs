@@ -4,6 +4,7 @@
 //! The invariant of reading: every unsettled row that was visible in `snapshot` with an id up to its lane's cursor has been handed on to
 //! its queue, or its queue has dropped it and remembers a floor below it.
 
+mod alone;
 mod discard;
 mod due;
 mod lease;
@@ -96,6 +97,8 @@ pub struct Stats {
     pub strays: u64,
     /// Reads thrown away because the server or the connection was another one.
     pub resets: u64,
+    /// Lanes whose events go one at a time now, because relays ended again and again with them in their hands.
+    pub careful: u32,
     /// Whether the broker is away now; what it concerns waits, uncounted.
     pub broker_away: bool,
     /// How many topics are away now: missing, or not to be written to.
@@ -117,6 +120,13 @@ struct Lane {
     draining: Option<Now>,
     /// Rows in flight, or delivered and not yet acked, or waiting for a verdict.
     open: u32,
+    /// Its events go one at a time.
+    careful: bool,
+    /// The last read found less than it asked for.
+    caught_up: bool,
+    /// How many owners in a row ended with it in their hands, and when that is forgotten.
+    deaths: u32,
+    well_at: Now,
     due: DueAt,
     full_pass_at: Now,
     /// While a pass from the start is under way: up to here rows should be known.
@@ -199,6 +209,7 @@ pub(crate) struct Core {
     starved: Vec<Route>,
     plain_in_flight: usize,
     plain_waiting: VecDeque<QueueKey>,
+    alone: alone::Alone,
     session: SessionState,
     session_number: u64,
     session_waiting: Vec<QueueKey>,
@@ -274,6 +285,7 @@ impl Core {
             starved: Vec::new(),
             plain_in_flight: 0,
             plain_waiting: VecDeque::new(),
+            alone: alone::Alone::default(),
             session: SessionState::Closed,
             session_number: 0,
             session_waiting: Vec::new(),
@@ -340,6 +352,7 @@ impl Core {
                 error,
                 message,
             } => self.on_refused(token, kind, error, *message),
+            Fact::Probed { number, presence } => self.on_probed(number, presence),
             Fact::Acked { ok } => self.on_acked(ok),
             Fact::Judged { verdicts, outcomes } => self.on_judged(verdicts, outcomes),
             Fact::Wake => {
@@ -371,6 +384,7 @@ impl Core {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Stats {
             lanes: count(self.lanes.iter().filter(|lane| lane.lease.is_some()).count()),
+            careful: count(self.lanes.iter().filter(|lane| lane.lease.is_some() && lane.careful).count()),
             broker_away: self.away_told,
             topics_away: count(self.topics.iter().filter(|topic| topic.told).count()),
             known: self.in_memory() as u64,
@@ -416,6 +430,7 @@ impl Core {
 
     /// Remembers that a row has been answered for, for as long as a read that began before may still return it as it was.
     fn settle(&mut self, row: RowId) {
+        self.clear_of_suspicion(row);
         self.mark(row, Known::Settled(self.reads_issued));
         self.past += 1;
         self.settled.push_back((self.reads_issued, row));

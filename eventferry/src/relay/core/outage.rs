@@ -110,10 +110,15 @@ impl Core {
         self.ready.extend(back);
     }
 
+    /// The broker did not answer when the outage should have been over.
+    pub(super) fn still_away(&mut self) {
+        self.away_until = Some(self.now + self.away_backoff);
+        self.away_backoff = (self.away_backoff * 2).min(AWAY_MAX);
+    }
+
     pub(super) fn publisher_away(&mut self) {
         if self.away_until.is_none() {
-            self.away_until = Some(self.now + self.away_backoff);
-            self.away_backoff = (self.away_backoff * 2).min(AWAY_MAX);
+            self.still_away();
             self.probing = true;
             if !std::mem::replace(&mut self.away_told, true) {
                 self.commands.push(Command::Tell(Notice::BrokerAway));
@@ -141,7 +146,7 @@ impl Core {
 
     pub(super) fn tend_outages(&mut self) {
         let now = self.now;
-        if self.away_until.is_some_and(|until| now >= until) {
+        if self.away_until.is_some_and(|until| now >= until) && !self.doubts_outage() {
             self.away_until = None;
             self.ready.extend(self.away_waiting.drain(..));
         }
@@ -202,7 +207,8 @@ impl Core {
         });
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let shed = (self.room() < self.room_wanted() * 2).then_some(self.next_shed);
-        topics.chain(self.away_until).chain(timer).chain(shed).min().unwrap_or(Now::MAX)
+        let away = self.away_until.filter(|_| !self.alone.is_asked());
+        topics.chain(away).chain(timer).chain(shed).min().unwrap_or(Now::MAX)
     }
 
     pub(super) fn timer(&mut self, after: Duration, key: QueueKey) {

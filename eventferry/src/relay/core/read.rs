@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alone::CAREFUL_ROWS;
 use super::queue::{Gate, Queue, QueueKey, Why};
 use super::{Command, Core, DueAt, Now, ReadCommand};
 use crate::mutant::{Mutant, mutant};
@@ -124,13 +125,16 @@ impl Core {
         let turn = usize::try_from(self.reads_issued).unwrap_or(0) % held.len();
         held.rotate_left(turn);
         let each = (room / held.len()).max(1);
-        let mut limits: Vec<usize> = held
-            .iter()
-            .map(|l| each.min(self.lane(l.lane).appetite as usize).min(room))
-            .collect();
+        let careful = self.careful_rows();
+        // Of a lane whose events go one at a time there is no use for many.
+        let most = |l: &LaneLease| match careful {
+            Some(rows) if self.lane(l.lane).careful => CAREFUL_ROWS.saturating_sub(rows[usize::from(l.lane % crate::outbox::LANES)]),
+            _ => self.lane(l.lane).appetite as usize,
+        };
+        let mut limits: Vec<usize> = held.iter().map(|l| each.min(most(l)).min(room)).collect();
         room -= limits.iter().sum::<usize>().min(room);
         for (lease, limit) in held.iter().zip(&mut limits) {
-            let more = (self.lane(lease.lane).appetite as usize).saturating_sub(*limit).min(room);
+            let more = most(lease).saturating_sub(*limit).min(room);
             *limit += more;
             room -= more;
         }
@@ -219,6 +223,7 @@ impl Core {
             for (lease, limit) in &read.lanes {
                 let count = counts[usize::from(lease.lane)];
                 let lane = self.lane_mut(lease.lane);
+                lane.caught_up = count < *limit;
                 lane.appetite = if *limit > 0 && count >= *limit {
                     (lane.appetite * 2).min(APPETITE_MAX)
                 } else {

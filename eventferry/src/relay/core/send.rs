@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::alone::Reason;
 use super::outage::{AWAY_MAX, Partitions, SHED_MIN, add_topic};
 use super::queue::{QueueKey, Why};
 use super::session::SessionState;
@@ -42,11 +43,27 @@ pub(super) struct Flight {
     pub(super) route: Route,
     /// The session it was handed to.
     pub(super) session: u64,
-    attempts: u32,
+    pub(super) attempts: u32,
     /// Its payload, which is in memory until the flight lands.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// A dead letter, and what its original was refused with.
     letter: Option<Letter>,
+}
+
+impl Flight {
+    /// A row on its way by one call.
+    pub(super) fn plain(record: &Record, key: QueueKey, lease: LaneLease, route: Route, session: u64) -> Self {
+        Self {
+            row: record.row(),
+            key,
+            lease,
+            route,
+            session,
+            attempts: record.attempts,
+            bytes: record.payload.len(),
+            letter: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -87,7 +104,11 @@ impl Core {
     }
 
     fn plain_places(&self) -> usize {
-        let limit = if self.probing { 1 } else { self.config.plain_limit };
+        let limit = match (self.alone.wants_quiet(), self.probing) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => self.config.plain_limit,
+        };
         limit.saturating_sub(self.plain_in_flight)
     }
 
@@ -99,6 +120,7 @@ impl Core {
             let (Some(row), Some(lease)) = (queue.rows.front(), lane.lease) else {
                 return;
             };
+            let alone = self.alone.reason(lane.careful, row.row());
             if queue.loading || lane.draining.is_some() || self.now >= lane.valid_until {
                 return;
             }
@@ -134,7 +156,7 @@ impl Core {
                 }
             };
             let route = match partition(row, count) {
-                Some(partition) if self.config.pipelined && row.attempts == 0 && state.plain_until <= self.now => {
+                Some(partition) if self.config.pipelined && row.attempts == 0 && alone.is_none() && state.plain_until <= self.now => {
                     Route::Pipelined(topic, partition)
                 }
                 Some(_) | None => Route::Plain(topic),
@@ -152,6 +174,9 @@ impl Core {
                 let row = row.row();
                 self.commands.push(Command::Read(ReadCommand::Payload { row, key }));
                 return;
+            }
+            if let Some(reason) = alone {
+                return self.go_alone(key, lease, topic, reason);
             }
             if !self.has_place(key, route) {
                 return;
@@ -238,7 +263,7 @@ impl Core {
         );
     }
 
-    fn launch(&mut self, flight: Flight, way: Way) {
+    pub(super) fn launch(&mut self, flight: Flight, way: Way) {
         self.tokens += 1;
         let state = self.routes.entry(flight.route).or_default();
         if state.in_flight == 0 {
@@ -281,6 +306,9 @@ impl Core {
         }
         if let Route::Plain(_) = flight.route {
             self.plain_in_flight -= 1;
+            if self.plain_in_flight == 0 && self.alone.wants_quiet() {
+                self.next_alone();
+            }
         }
         Some(flight)
     }
@@ -314,6 +342,7 @@ impl Core {
         self.shed_every = SHED_MIN;
         for token in tokens {
             let Some(flight) = self.land(*token) else { continue };
+            self.land_alone(*token);
             if let Some(state) = self.routes.get_mut(&flight.route) {
                 state.progress = now;
             }
@@ -324,6 +353,7 @@ impl Core {
                 continue;
             }
             self.stats.delivered += 1;
+            self.clear_of_suspicion(flight.row);
             self.mark(flight.row, Known::Delivered);
             self.acks.push((flight.row, flight.lease.lane));
             self.leave_queue(&flight);
@@ -344,6 +374,10 @@ impl Core {
             self.judge_wait(flight.row, flight.key, flight.lease, &letter.policy, error);
             return;
         }
+        let alone = self.land_alone(token);
+        if (alone, kind) == (Some(Reason::Suspect), PublishErrorKind::Unavailable(Scope::Publisher)) {
+            return self.lost_alone(flight, message);
+        }
         self.leave_queue(&flight);
         if let Route::Plain(topic) = flight.route
             && matches!(kind, PublishErrorKind::Retriable | PublishErrorKind::Rejected)
@@ -352,10 +386,15 @@ impl Core {
             self.publisher_back();
             self.topics[topic as usize].plain_until = self.now + PLAIN_FOR;
             if self.lane(flight.lease.lane).lease == Some(flight.lease) {
-                return self.on_fault(&flight, kind, error, message);
+                return self.on_fault(&flight, kind, error, message, alone == Some(Reason::Crash));
             }
         }
-        self.put_back(&flight, Why::Timer);
+        if alone == Some(Reason::Crash) && self.lane(flight.lease.lane).lease == Some(flight.lease) {
+            let policy = self.policy(&message.topic);
+            self.excuse(&flight, &policy, error);
+        } else {
+            self.put_back(&flight, Why::Timer);
+        }
         let wait = if kind == PublishErrorKind::Unavailable(Scope::Partition) {
             AWAY_MAX
         } else {
@@ -363,6 +402,10 @@ impl Core {
         };
         self.timer(wait, flight.key);
         match kind {
+            PublishErrorKind::Unavailable(Scope::Publisher) if alone.is_none() => {
+                self.on_lost(flight.row);
+                self.publisher_away();
+            }
             PublishErrorKind::Unavailable(Scope::Topic) => {
                 let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
                 self.topic_away(topic);
@@ -375,7 +418,7 @@ impl Core {
     }
 
     /// The event itself was refused on the plain route, under a lease that is still ours.
-    fn on_fault(&mut self, flight: &Flight, kind: PublishErrorKind, error: String, message: Message) {
+    pub(super) fn on_fault(&mut self, flight: &Flight, kind: PublishErrorKind, error: String, message: Message, counted: bool) {
         if flight.key.ordered {
             self.shut(flight.key, flight.row.id - 1, Why::Verdict);
         }
@@ -417,7 +460,7 @@ impl Core {
                 );
             }
             Some(_) | None if kind == PublishErrorKind::Rejected => self.judge_dead(row, key, lease, &policy, error),
-            Some(_) | None => self.judge_refused(row, key, lease, attempts, &policy, error),
+            Some(_) | None => self.judge_refused(flight, attempts, counted, &policy, error),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The end of a session, and what goes back into the table's care.
 
-use super::queue::{Gate, Why};
+use super::queue::{Gate, QueueKey, Why};
 use super::send::{Flight, PLAIN_FOR, Route};
 use super::{Cause, Core};
+use crate::outbox::RowId;
 use crate::publish::{PublishErrorKind, Scope};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,23 +17,26 @@ pub(super) enum SessionState {
 impl Core {
     /// An event that is not delivered goes back into the table's care: its queue will read it again.
     pub(super) fn put_back(&mut self, flight: &Flight, why: Why) {
-        self.known.remove(&flight.row);
-        self.close_row(flight.lease.lane);
-        let lane = flight.lease.lane;
+        self.put_row_back(flight.row, flight.key, flight.lease.lane, why);
+    }
+
+    pub(super) fn put_row_back(&mut self, row: RowId, key: QueueKey, lane: u8, why: Why) {
+        self.known.remove(&row);
+        self.close_row(lane);
         if !self.may_send(lane) {
-            self.tidy(flight.key);
+            self.tidy(key);
             return;
         }
-        if flight.key.ordered || self.queues.get(&flight.key).is_none_or(|queue| queue.gate == Gate::Open) {
-            self.read_again(flight.key, lane, flight.row.id - 1);
+        if key.ordered || self.queues.get(&key).is_none_or(|queue| queue.gate == Gate::Open) {
+            self.read_again(key, lane, row.id - 1);
             if why != Why::Wake
-                && let Some(queue) = self.queues.get_mut(&flight.key)
+                && let Some(queue) = self.queues.get_mut(&key)
                 && let Gate::Shut { why: now, .. } = &mut queue.gate
             {
                 *now = why;
             }
-        } else if let Some(queue) = self.queues.get_mut(&flight.key) {
-            let below = flight.row.id - 1;
+        } else if let Some(queue) = self.queues.get_mut(&key) {
+            let below = row.id - 1;
             match &mut queue.gate {
                 Gate::Open => {}
                 Gate::Shut { floor, .. } => *floor = (*floor).min(below),
@@ -72,6 +76,7 @@ impl Core {
                 (_, _) => self.publisher_away(),
             }
         }
+        let lost_connection = cause.is_some_and(|cause| cause.kind == PublishErrorKind::Unavailable(Scope::Publisher));
         let mut lost: Vec<u64> = self
             .flights
             .iter()
@@ -81,6 +86,9 @@ impl Core {
         lost.sort_unstable();
         for token in lost {
             if let Some(flight) = self.land(token) {
+                if lost_connection {
+                    self.on_lost(flight.row);
+                }
                 self.leave_queue(&flight);
                 self.put_back(&flight, Why::Wake);
             }

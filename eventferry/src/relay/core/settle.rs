@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::queue::{Gate, QueueKey, RETRY_LATEST, Why};
+use super::send::Flight;
 use super::{Command, Core, Known, Now, Policy, WriteCommand};
 use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LaneLease, RowId, lane_of};
@@ -62,13 +63,24 @@ impl Core {
         }
     }
 
-    pub(super) fn judge_refused(&mut self, row: RowId, key: QueueKey, lease: LaneLease, attempts: u32, policy: &Policy, error: String) {
-        let delay = policy.retry.delay(attempts, self.rng.f64());
-        let fault = Fault::Refused {
-            delay,
-            max_attempts: policy.max_attempts,
+    /// `counted` says that this attempt was counted before it was made.
+    pub(super) fn judge_refused(&mut self, flight: &Flight, attempts: u32, counted: bool, policy: &Policy, error: String) {
+        let (delay, max_attempts) = (policy.retry.delay(attempts, self.rng.f64()), policy.max_attempts);
+        let fault = if counted {
+            Fault::RefusedAlone { delay, max_attempts }
+        } else {
+            Fault::Refused { delay, max_attempts }
         };
-        self.judge(row, key, lease, fault, policy, error);
+        self.judge(flight.row, flight.key, flight.lease, fault, policy, error);
+    }
+
+    /// An attempt that was counted before it was made was not the event's to lose: it is taken back.
+    pub(super) fn excuse(&mut self, flight: &Flight, policy: &Policy, error: String) {
+        if flight.key.ordered {
+            self.shut(flight.key, flight.row.id - 1, Why::Verdict);
+        }
+        self.mark(flight.row, Known::Judging);
+        self.judge(flight.row, flight.key, flight.lease, Fault::Excused, policy, error);
     }
 
     pub(super) fn judge_dead(&mut self, row: RowId, key: QueueKey, lease: LaneLease, policy: &Policy, error: String) {
@@ -98,7 +110,16 @@ impl Core {
             return;
         };
         for (verdict, outcome) in verdicts.into_iter().zip(outcomes) {
+            if let Fault::Begun { .. } = verdict.fault {
+                self.on_begun(&verdict, outcome);
+                continue;
+            }
             let Some(key) = self.judging.remove(&verdict.row) else { continue };
+            if let (Fault::Excused, VerdictOutcome::Waits { .. }) = (verdict.fault, outcome) {
+                self.put_row_back(verdict.row, key, verdict.lease.lane, Why::Timer);
+                self.timer(self.away_backoff, key);
+                continue;
+            }
             self.close_row(verdict.lease.lane);
             self.settle(verdict.row);
             let why = match outcome {
@@ -107,7 +128,7 @@ impl Core {
                 VerdictOutcome::Waits { .. } => {
                     self.stats.failed += 1;
                     self.waiting_rows = true;
-                    if let Fault::Refused { delay, .. } = verdict.fault {
+                    if let Fault::Refused { delay, .. } | Fault::RefusedAlone { delay, .. } = verdict.fault {
                         self.timer(delay + RETRY_LATEST, key);
                     }
                     Why::Retry

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Now, QueueKey};
 use crate::event::Message;
 use crate::outbox::{LaneLease, Record, RowId};
-use crate::publish::PublishErrorKind;
-use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch, Renewed, Snapshot, Verdict, VerdictOutcome};
+use crate::publish::{Presence, PublishErrorKind};
+use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch, Renewed, Snapshot, Taken, Verdict, VerdictOutcome};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) enum Fact {
         answer: Renewed,
     },
     /// Lanes were taken.
-    Taken { asked_at: Now, lanes: Vec<LaneLease> },
+    Taken { asked_at: Now, lanes: Vec<Taken> },
     /// A heartbeat or a taking failed; the store is away.
     LeaseCallFailed,
     /// A main read came back.
@@ -47,6 +47,8 @@ pub(crate) enum Fact {
         error: String,
         message: Box<Message>,
     },
+    /// The broker was asked whether it is there.
+    Probed { number: u64, presence: Presence },
     /// The rows of the last `Ack` are recorded as delivered, or that failed.
     Acked { ok: bool },
     /// Verdicts were answered, or the store is away.
@@ -92,6 +94,11 @@ pub(crate) enum Notice {
     TopicBack(Arc<str>),
     BrokerAway,
     BrokerBack,
+    /// Relays ended again and again with lanes that are now this one's: their events go one at a time.
+    Careful {
+        lanes: usize,
+    },
+    Carefree,
 }
 
 /// `Renew` and `Take` are answered by one fact each.
@@ -100,6 +107,8 @@ pub(crate) enum LeaseCommand {
     Renew(Vec<LaneLease>),
     Take(u8),
     Release(Vec<LaneLease>),
+    /// These lanes are well: whatever ended their owners before is over.
+    Forgive(Vec<LaneLease>),
     /// Everything is handed back: forget this relay.
     Close,
 }
@@ -138,6 +147,7 @@ pub(crate) enum WriteCommand {
 /// A hand-over is answered by a delivery, a refusal, or the end of its session; the others by one fact each.
 #[derive(Debug)]
 pub(crate) enum PublishCommand {
+    Probe(u64),
     Describe(Arc<str>),
     OpenSession(u64),
     CloseSession(u64),

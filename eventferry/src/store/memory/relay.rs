@@ -10,7 +10,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::memory::state::{Lane, Row, State};
 use crate::store::{
     AggregateRead, DueCursor, DueRow, Fault, LATE_LIMIT, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store,
-    StoreError, StoreErrorKind, Verdict, VerdictOutcome,
+    StoreError, StoreErrorKind, Taken, Verdict, VerdictOutcome,
 };
 
 /// Whether a stored end of a lease lies within one lease length from now; anything else is over.
@@ -38,8 +38,18 @@ impl Row {
         let (outcome, max_attempts) = match verdict.fault {
             Fault::Discarded => return self.discard_asked(now),
             Fault::Rejected => (Outcome::Rejected, 0),
-            Fault::Refused { delay, max_attempts } => {
+            Fault::Begun { max_attempts } if max_attempts != 0 && self.record.attempts >= max_attempts => (Outcome::Rejected, 0),
+            Fault::Begun { .. } => {
                 self.record.attempts = self.record.attempts.saturating_add(1);
+                (Outcome::Unavailable, 0)
+            }
+            Fault::Excused => {
+                self.record.attempts = self.record.attempts.saturating_sub(1);
+                (Outcome::Unavailable, 0)
+            }
+            Fault::Refused { delay, max_attempts } | Fault::RefusedAlone { delay, max_attempts } => {
+                let counts = u32::from(matches!(verdict.fault, Fault::Refused { .. }));
+                self.record.attempts = self.record.attempts.saturating_add(counts);
                 self.available_at = now.saturating_add(duration_micros(delay));
                 (
                     Outcome::Refused {
@@ -115,19 +125,32 @@ impl Store for MemoryStore {
         Ok(Renewed::new(kept, u32::try_from(live).unwrap_or(u32::MAX)))
     }
 
-    async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<LaneLease>, StoreError> {
+    async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
         let (now, lease) = (self.now(), duration_micros(self.shared.lease));
         let mut state = self.state();
         let free = (0..)
             .zip(state.lanes.iter_mut())
             .filter(|(_, lane)| lane.owner.is_none() || !is_live(lane.leased_until, now, lease));
         let taken = free.take(usize::from(limit)).map(|(number, lane)| {
-            lane.owner = Some(relay);
+            if lane.owner.replace(relay).is_some() {
+                lane.deaths = lane.deaths.saturating_add(1);
+            }
             lane.epoch += 1;
             lane.leased_until = now.saturating_add(lease);
-            LaneLease::new(number, lane.epoch)
+            Taken::new(LaneLease::new(number, lane.epoch), lane.deaths)
         });
         Ok(taken.collect())
+    }
+
+    async fn forgive(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for lease in lanes {
+            let lane = state.lanes.get_mut(usize::from(lease.lane)).filter(|lane| lane.is(relay, *lease));
+            if let Some(lane) = lane {
+                lane.deaths = 0;
+            }
+        }
+        Ok(())
     }
 
     async fn release(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
@@ -136,6 +159,7 @@ impl Store for MemoryStore {
             let lane = state.lanes.get_mut(usize::from(lease.lane)).filter(|lane| lane.is(relay, *lease));
             if let Some(lane) = lane {
                 lane.owner = None;
+                lane.deaths = 0;
             }
         }
         Ok(())

@@ -48,6 +48,7 @@ pub(super) struct Lane {
     pub(super) owner: Option<RelayId>,
     pub(super) epoch: i64,
     pub(super) leased_until: i64,
+    pub(super) deaths: u32,
 }
 
 /// What a write answers when another transaction is in its way: wait for its end, then try again.
@@ -70,6 +71,7 @@ impl State {
             owner: None,
             epoch: 0,
             leased_until: 0,
+            deaths: 0,
         };
         Self {
             rows: BTreeMap::new(),

@@ -107,9 +107,9 @@ impl PostgresStore {
             .bind(each().map(|v| Uuid::from(v.row.message_id)).bind_iter())
             .bind(each().map(|v| i16::from(v.lease.lane)).bind_iter())
             .bind(each().map(|v| v.lease.epoch).bind_iter())
-            .bind(each().map(|v| matches!(v.fault, Fault::Rejected)).bind_iter())
-            .bind(each().map(|v| delay_and_limit(v.fault).0).bind_iter())
-            .bind(each().map(|v| delay_and_limit(v.fault).1).bind_iter())
+            .bind(each().map(|v| terms(v.fault).0).bind_iter())
+            .bind(each().map(|v| terms(v.fault).1).bind_iter())
+            .bind(each().map(|v| terms(v.fault).2).bind_iter())
             .bind(each().map(|v| v.on_dead == OnDead::Hold).bind_iter())
             .bind(each().map(|v| error_text(&v.error)).bind_iter())
             .fetch_all(session.connection())
@@ -140,10 +140,15 @@ fn unchanged(status: Option<Status>) -> VerdictOutcome {
     }
 }
 
-fn delay_and_limit(fault: Fault) -> (i64, i64) {
+/// A fault as the statement takes it: its kind, the delay in microseconds, and the attempts at which it dies.
+fn terms(fault: Fault) -> (i16, i64, i64) {
+    let micros = |delay| duration_micros(delay).min(DELAY_MAX_MICROS);
     match fault {
-        Fault::Refused { delay, max_attempts } => (duration_micros(delay).min(DELAY_MAX_MICROS), i64::from(max_attempts)),
-        Fault::Rejected | Fault::Discarded => (0, 0),
+        Fault::Refused { delay, max_attempts } => (0, micros(delay), i64::from(max_attempts)),
+        Fault::Rejected | Fault::Discarded => (1, 0, 0),
+        Fault::Begun { max_attempts } => (2, 0, i64::from(max_attempts)),
+        Fault::Excused => (3, 0, 0),
+        Fault::RefusedAlone { delay, max_attempts } => (4, micros(delay), i64::from(max_attempts)),
     }
 }
 
@@ -172,6 +177,6 @@ mod tests {
             delay: Duration::MAX,
             max_attempts: 3,
         };
-        assert_eq!(delay_and_limit(for_ever), (DELAY_MAX_MICROS, 3));
+        assert_eq!(terms(for_ever), (0, DELAY_MAX_MICROS, 3));
     }
 }

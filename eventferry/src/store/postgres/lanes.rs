@@ -2,13 +2,14 @@
 
 use std::sync::PoisonError;
 
+use sqlx::SqlStr;
 use sqlx::postgres::{PgBindIterExt, PgRow};
 
 use crate::outbox::LaneLease;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::error::{lost_identity, undecodable};
 use crate::store::postgres::row::Columns;
-use crate::store::{ReadBatch, RelayId, Renewed, StoreError, StoreErrorKind};
+use crate::store::{ReadBatch, RelayId, Renewed, StoreError, StoreErrorKind, Taken};
 
 impl PostgresStore {
     pub(super) async fn renew_lanes(&self, relay: RelayId, held: &[LaneLease]) -> Result<Renewed, StoreError> {
@@ -27,7 +28,7 @@ impl PostgresStore {
         Ok(Renewed::new(kept.iter().map(lease).collect::<Result<_, _>>()?, live))
     }
 
-    pub(super) async fn take_lanes(&self, relay: RelayId, limit: u8) -> Result<Vec<LaneLease>, StoreError> {
+    pub(super) async fn take_lanes(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
         let mut session = self.enter(&self.leasing).await?;
         let answer = sqlx::query(self.sql.take.clone())
             .bind(relay.as_uuid())
@@ -35,20 +36,28 @@ impl PostgresStore {
             .fetch_all(session.connection())
             .await;
         let rows = session.finish("take lanes", &self.table, answer)?;
-        let mut taken = rows.iter().map(lease).collect::<Result<Vec<_>, _>>()?;
-        taken.sort_unstable();
+        let mut taken = rows.iter().map(taken_lane).collect::<Result<Vec<_>, _>>()?;
+        taken.sort_unstable_by_key(|taken| taken.lease);
         Ok(taken)
     }
 
     pub(super) async fn release_lanes(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
+        self.change_lanes("release lanes", &self.sql.release, relay, lanes).await
+    }
+
+    pub(super) async fn forgive_lanes(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
+        self.change_lanes("forgive lanes", &self.sql.forgive, relay, lanes).await
+    }
+
+    async fn change_lanes(&self, what: &'static str, statement: &SqlStr, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
         let mut session = self.enter(&self.leasing).await?;
-        let answer = sqlx::query(self.sql.release.clone())
+        let answer = sqlx::query(statement.clone())
             .bind(relay.as_uuid())
             .bind(lanes.iter().map(|lease| i16::from(lease.lane)).bind_iter())
             .bind(lanes.iter().map(|lease| lease.epoch).bind_iter())
             .execute(session.connection())
             .await;
-        session.finish("release lanes", &self.table, answer).map(drop)
+        session.finish(what, &self.table, answer).map(drop)
     }
 
     pub(super) async fn forget_relay(&self, relay: RelayId) -> Result<(), StoreError> {
@@ -98,4 +107,8 @@ fn lease(row: &PgRow) -> Result<LaneLease, StoreError> {
     let columns = Columns(row);
     let lane = u8::try_from(columns.i16(0)?).map_err(|_| undecodable(0))?;
     Ok(LaneLease::new(lane, columns.i64(1)?))
+}
+
+fn taken_lane(row: &PgRow) -> Result<Taken, StoreError> {
+    Ok(Taken::new(lease(row)?, u32::try_from(Columns(row).i32(2)?).unwrap_or(0)))
 }

@@ -28,8 +28,8 @@ use crate::outbox::{LaneLease, Record, RowId, Status};
 use crate::store::postgres::session::{InUse, Session};
 use crate::store::statements::{PerTable, statements};
 use crate::store::{
-    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store, StoreError, Verdict,
-    VerdictOutcome,
+    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store, StoreError, Taken,
+    Verdict, VerdictOutcome,
 };
 
 statements! {
@@ -42,6 +42,7 @@ statements! {
         renew: "sql/renew.sql",
         take: "sql/take.sql",
         release: "sql/release.sql",
+        forgive: "sql/forgive.sql",
         close: "sql/close.sql",
         read: "sql/read.sql",
         read_aggregates: "sql/read_aggregates.sql",
@@ -147,8 +148,12 @@ impl Store for PostgresStore {
         self.renew_lanes(relay, held).await
     }
 
-    async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<LaneLease>, StoreError> {
+    async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
         self.take_lanes(relay, limit).await
+    }
+
+    async fn forgive(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
+        self.forgive_lanes(relay, lanes).await
     }
 
     async fn release(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {

@@ -67,16 +67,20 @@ impl SqliteStore {
 }
 
 fn as_json(verdict: &Verdict) -> serde_json::Value {
-    let (counts, delay, max_attempts) = match verdict.fault {
-        Fault::Refused { delay, max_attempts } => (1, duration_micros(delay.min(LONGEST_WAIT)), max_attempts),
-        Fault::Rejected | Fault::Discarded => (0, 0, 0),
+    let micros = |delay: Duration| duration_micros(delay.min(LONGEST_WAIT));
+    let (kind, delay, max_attempts) = match verdict.fault {
+        Fault::Refused { delay, max_attempts } => (0, micros(delay), max_attempts),
+        Fault::Rejected | Fault::Discarded => (1, 0, 0),
+        Fault::Begun { max_attempts } => (2, 0, max_attempts),
+        Fault::Excused => (3, 0, 0),
+        Fault::RefusedAlone { delay, max_attempts } => (4, micros(delay), max_attempts),
     };
     serde_json::json!({
         "id": verdict.row.id,
         "message_id": Uuid::from(verdict.row.message_id).simple().to_string(),
         "lane": verdict.lease.lane,
         "epoch": verdict.lease.epoch,
-        "counts": counts,
+        "kind": kind,
         "delay": delay,
         "max_attempts": max_attempts,
         "holds": u8::from(verdict.on_dead == OnDead::Hold),

@@ -1,12 +1,13 @@
 //! Relays and the lanes they lease.
 
+use sqlx::SqlStr;
 use sqlx::sqlite::SqliteRow;
 
 use crate::outbox::LaneLease;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::error::error;
 use crate::store::sqlite::row::{get, json_list};
-use crate::store::{RelayId, Renewed, StoreError};
+use crate::store::{RelayId, Renewed, StoreError, Taken};
 
 fn lease(row: &SqliteRow) -> Result<LaneLease, StoreError> {
     Ok(LaneLease::new(get(row, "lane")?, get(row, "epoch")?))
@@ -45,23 +46,32 @@ impl SqliteStore {
         Ok(Renewed::new(kept, live))
     }
 
-    pub(super) async fn take_lanes(&self, relay: RelayId, limit: u8) -> Result<Vec<LaneLease>, StoreError> {
+    pub(super) async fn take_lanes(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
         let rows = sqlx::query(self.sql.take_lanes.clone())
             .bind(relay.as_uuid())
             .bind(limit)
             .fetch_all(&self.pool)
             .await
             .map_err(|source| error("lease lanes of", &self.table, source))?;
-        rows.iter().map(lease).collect()
+        let taken = |row| Ok(Taken::new(lease(row)?, get(row, "deaths")?));
+        rows.iter().map(taken).collect()
     }
 
     pub(super) async fn release_lanes(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
-        sqlx::query(self.sql.release_lanes.clone())
+        self.change_lanes("release lanes of", &self.sql.release_lanes, relay, lanes).await
+    }
+
+    pub(super) async fn forgive_lanes(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
+        self.change_lanes("forgive lanes of", &self.sql.forgive_lanes, relay, lanes).await
+    }
+
+    async fn change_lanes(&self, what: &'static str, statement: &SqlStr, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
+        sqlx::query(statement.clone())
             .bind(relay.as_uuid())
             .bind(as_json(lanes))
             .execute(&self.pool)
             .await
-            .map_err(|source| error("release lanes of", &self.table, source))?;
+            .map_err(|source| error(what, &self.table, source))?;
         Ok(())
     }
 

@@ -58,8 +58,8 @@ use crate::event::TableName;
 use crate::outbox::{LaneLease, Record, RowId, Status};
 use crate::store::statements::{PerTable, statements};
 use crate::store::{
-    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store, StoreError, Verdict,
-    VerdictOutcome,
+    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store, StoreError, Taken,
+    Verdict, VerdictOutcome,
 };
 
 statements! {
@@ -83,6 +83,7 @@ statements! {
         read_due: "sql/read_due.sql",
         read_payload: "sql/read_payload.sql",
         release_lanes: "sql/release_lanes.sql",
+        forgive_lanes: "sql/forgive_lanes.sql",
         remember: "sql/remember.sql",
         renew_lanes: "sql/renew_lanes.sql",
         status_of: "sql/status_of.sql",
@@ -137,8 +138,12 @@ impl Store for SqliteStore {
         self.renew_lanes(relay, held).await
     }
 
-    async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<LaneLease>, StoreError> {
+    async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
         self.take_lanes(relay, limit).await
+    }
+
+    async fn forgive(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
+        self.forgive_lanes(relay, lanes).await
     }
 
     async fn release(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {

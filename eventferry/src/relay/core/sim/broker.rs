@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::world::{Event, World};
 use crate::event::{IncomingMessage, Message, MessageId};
-use crate::publish::{PublishErrorKind, Scope};
+use crate::publish::{Presence, PublishErrorKind, Scope};
 use crate::relay::core::{Cause, Command, Fact, HandOver, Now, PublishCommand, Way};
 
 const PARTITIONS: u32 = 3;
@@ -40,6 +40,11 @@ impl World {
     pub(super) fn publish(&mut self, relay: usize, life: u64, command: Command) {
         let Command::Publish(command) = command else { return };
         let fact = match command {
+            PublishCommand::Probe(number) => {
+                let chance = self.faults.broker;
+                let presence = if self.unlucky(chance) { Presence::Away } else { Presence::There };
+                Fact::Probed { number, presence }
+            }
             PublishCommand::Describe(topic) => {
                 let away = self.faults.topic_away && &*topic == "other" && self.now > Now::from_secs(1) && self.now < Now::from_secs(5);
                 let chance = self.faults.broker;

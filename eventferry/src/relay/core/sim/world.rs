@@ -420,6 +420,10 @@ impl World {
                 self.ask(|store| now_or_never(store.release(id, &lanes)));
                 return;
             }
+            Command::Lease(LeaseCommand::Forgive(lanes)) => {
+                self.ask(|store| now_or_never(store.forgive(id, &lanes)));
+                return;
+            }
             Command::Lease(LeaseCommand::Close) => {
                 self.ask(|store| now_or_never(store.close(id)));
                 return;

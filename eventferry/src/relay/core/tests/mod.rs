@@ -10,7 +10,7 @@ use super::{Command, Core, CoreConfig, Fact, HandOver, LeaseCommand, Loaded, Now
 use crate::event::Message;
 use crate::outbox::{LaneLease, NewRecord, OnDead, Payload, Record, RetryPolicy, Status};
 use crate::publish::{PublishErrorKind, Scope};
-use crate::store::{LaneRead, ReadBatch, Renewed, Snapshot};
+use crate::store::{LaneRead, ReadBatch, Renewed, Snapshot, Taken};
 
 /// A core that holds all lanes on a publisher without sessions, and whose facts arrive at once.
 struct Bench {
@@ -64,7 +64,7 @@ impl Bench {
             held: Vec::new(),
             answer: Renewed::new(Vec::new(), 1),
         }]);
-        let lanes = (0..64).map(|lane| LaneLease::new(lane, 1)).collect();
+        let lanes = (0..64).map(|lane| Taken::new(LaneLease::new(lane, 1), 0)).collect();
         bench.turn([Fact::Taken {
             asked_at: Now::ZERO,
             lanes,

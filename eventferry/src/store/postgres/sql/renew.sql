@@ -9,8 +9,7 @@ alive AS (
 ),
 kept AS (
     UPDATE outbox_lane AS l
-    SET leased_until = clock_timestamp() + (SELECT lease.length FROM lease),
-        deaths = CASE WHEN l.taken_at < clock_timestamp() - interval '1 minute' THEN 0 ELSE l.deaths END
+    SET leased_until = clock_timestamp() + (SELECT lease.length FROM lease)
     FROM unnest($2::int2[], $3::int8[]) AS w (lane, epoch)
     WHERE l.lane = w.lane AND l.epoch = w.epoch AND l.owner = $1
     RETURNING l.lane, l.epoch

@@ -21,4 +21,4 @@ SET owner = $1,
     deaths = CASE WHEN l.owner IS NULL THEN l.deaths ELSE l.deaths + 1 END
 FROM free
 WHERE l.lane = free.lane
-RETURNING l.lane, l.epoch
+RETURNING l.lane, l.epoch, l.deaths

@@ -14,4 +14,4 @@ WHERE outbox_lane.lane IN (
     ORDER BY l.lane
     LIMIT ?2
 )
-RETURNING lane, epoch
+RETURNING lane, epoch, deaths

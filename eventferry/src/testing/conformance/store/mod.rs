@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "a case is a test: it panics when the store breaks its contract")]
 
 pub mod acks;
+pub mod deaths;
 pub mod due;
 pub mod enqueue;
 pub mod inbox;
@@ -172,6 +173,14 @@ macro_rules! conformance_store {
                 a_clock_stepped_back_frees_dead_owners_lanes
                 a_negative_order_key_lands_in_a_leased_lane
             }
+            deaths {
+                a_lane_that_was_not_handed_back_counts_a_death
+                a_lane_that_was_handed_back_has_no_deaths
+                a_lane_is_forgiven_by_its_owner_only
+                an_attempt_counted_before_the_send_is_the_last_one_but_never_for_ever
+                an_attempt_is_taken_back
+                a_refusal_in_a_counted_attempt_counts_once
+            }
             verdicts {
                 a_refused_event_waits_until_it_is_due
                 attempts_and_death_are_decided_together
@@ -231,6 +240,7 @@ mod tests {
         let list = include_str!("mod.rs");
         let files = [
             include_str!("acks.rs"),
+            include_str!("deaths.rs"),
             include_str!("due.rs"),
             include_str!("enqueue.rs"),
             include_str!("inbox.rs"),

@@ -126,6 +126,17 @@ impl Reader {
     }
 }
 
+/// Takes lanes and answers their leases.
+pub(super) async fn take<H: Harness>(h: &H, relay: RelayId, limit: u8) -> Vec<LaneLease> {
+    h.store()
+        .take(relay, limit)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|taken| taken.lease)
+        .collect()
+}
+
 /// A relay that holds all lanes.
 pub(super) struct Owner {
     pub(super) id: RelayId,
@@ -136,7 +147,7 @@ impl Owner {
     pub(super) async fn of_all_lanes<H: Harness>(h: &H) -> Self {
         let id = RelayId::random();
         h.store().open(id).await.unwrap();
-        let leases = h.store().take(id, LANES).await.unwrap();
+        let leases = take(h, id, LANES).await;
         assert_eq!(leases.len(), usize::from(LANES), "all lanes of a fresh outbox are free");
         Self { id, leases }
     }

@@ -3,7 +3,7 @@
 use crate::outbox::{LaneLease, OnDead, Record, RowId, Status};
 use crate::store::{DueCursor, Fault, RelayId, Retention, Store, Verdict, VerdictOutcome};
 use crate::testing::conformance::store::Harness;
-use crate::testing::conformance::store::support::{Owner, event, find, put, put_one, read_all, refused, status, unordered};
+use crate::testing::conformance::store::support::{Owner, event, find, put, put_one, read_all, refused, status, take, unordered};
 
 /// Refused, an ordered event stays in its place and is due after the delay.
 pub async fn a_refused_event_waits_until_it_is_due<H: Harness>(h: &H) {
@@ -111,7 +111,7 @@ pub async fn a_verdict_under_an_old_epoch_changes_nothing<H: Harness>(h: &H) {
     for fault in [refused(1), Fault::Rejected] {
         assert_eq!(old.fail(h, &row, fault, OnDead::Continue).await, VerdictOutcome::LaneLost);
     }
-    let again = h.store().take(old.id, 64).await.unwrap();
+    let again = take(h, old.id, 64).await;
     assert_eq!(again.len(), 64);
     for fault in [refused(1), Fault::Rejected] {
         assert_eq!(old.fail(h, &row, fault, OnDead::Continue).await, VerdictOutcome::LaneLost);

@@ -1,0 +1,373 @@
+//! Events that go alone, because they may be what ends the process, or the connection.
+//!
+//! *Crash*: relays ended again and again with a lane in their hands. Its events go one at a time, each counted before it is sent and only
+//! while the broker answers, so that the one which does it dies of its attempts and no other is counted.
+//!
+//! *Suspect*: a connection was lost with the event in flight, again and again, and each time the broker answered a question without events
+//! right after. It goes alone; lost once more, with the broker there before and after, it was the event.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::queue::{QueueKey, Why};
+use super::send::{Flight, Route};
+use super::{Command, Core, Known, Notice, Now, PublishCommand, Way};
+use crate::event::Message;
+use crate::outbox::{LaneLease, Record, RowId};
+use crate::publish::{Presence, PublishErrorKind};
+use crate::store::{Fault, Verdict, VerdictOutcome};
+
+/// A lane whose owners ended this often in a row is read with care.
+pub(super) const DEATHS: u32 = 3;
+/// After this long with the same owner a lane is well.
+pub(super) const WELL_AFTER: Now = Now::from_mins(1);
+/// An event that was in flight at this many losses goes alone.
+const LOSSES: u8 = 3;
+/// Rows of a careful lane that wait in memory, at most.
+pub(super) const CAREFUL_ROWS: usize = 16;
+const BEGUN: &str =
+    "sent alone, because relays ended again and again with this lane in their hands; no answer was recorded: the process ended";
+const LOST: &str = "the connection was lost each time this event was sent, and the broker answered before and after";
+
+/// What is known of those that go alone.
+#[derive(Debug, Default)]
+pub(super) struct Alone {
+    one: Option<One>,
+    waiting: VecDeque<QueueKey>,
+    /// A suspect waits for the plain calls under way to end.
+    crowded: bool,
+    /// Careful events to go until every lane is well.
+    left: usize,
+    told: bool,
+    probes: u64,
+    /// Asked after a loss.
+    probe: Option<u64>,
+    lost: Vec<RowId>,
+    losses: FxHashMap<RowId, u8>,
+}
+
+/// The one that goes alone now.
+#[derive(Debug)]
+struct One {
+    row: RowId,
+    reason: Reason,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    Crash,
+    Suspect,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Is the broker there?
+    Before {
+        probe: u64,
+        flight: Flight,
+        record: Record,
+    },
+    /// Its attempt is being committed.
+    Counting {
+        flight: Flight,
+        record: Record,
+    },
+    Sent {
+        token: u64,
+    },
+    /// Its connection was lost: is the broker there?
+    After {
+        probe: u64,
+        flight: Flight,
+        message: Message,
+    },
+}
+
+impl Alone {
+    /// Why an event must go alone, if it must.
+    pub(super) fn reason(&self, careful_lane: bool, row: RowId) -> Option<Reason> {
+        if careful_lane {
+            Some(Reason::Crash)
+        } else if !self.losses.is_empty() && self.losses.get(&row).is_some_and(|losses| *losses >= LOSSES) {
+            Some(Reason::Suspect)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a suspect is on its way, or waits until nothing else is: a loss must then be nobody else's.
+    pub(super) fn wants_quiet(&self) -> bool {
+        self.crowded || self.one.as_ref().is_some_and(|one| one.reason == Reason::Suspect)
+    }
+
+    /// An answer to a question without events is awaited before an outage is over.
+    pub(super) fn is_asked(&self) -> bool {
+        self.probe.is_some()
+    }
+}
+
+impl Core {
+    /// The first row of a queue goes alone, now or when the one before it has.
+    pub(super) fn go_alone(&mut self, key: QueueKey, lease: LaneLease, topic: u32, reason: Reason) {
+        let crowded = reason == Reason::Suspect && self.plain_in_flight > 0;
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        if self.alone.one.is_some() || crowded {
+            self.alone.crowded |= crowded;
+            queue.waiting = true;
+            self.alone.waiting.push_back(key);
+            return;
+        }
+        let Some(record) = queue.rows.pop_front() else { return };
+        let route = Route::Plain(topic);
+        queue.in_flight += 1;
+        queue.route = Some(route);
+        self.mark(record.row(), Known::InFlight);
+        self.lane_mut(lease.lane).open += 1;
+        let flight = Flight::plain(&record, key, lease, route, self.session_number);
+        let probe = self.ask_for_presence();
+        self.alone.one = Some(One {
+            row: record.row(),
+            reason,
+            stage: Stage::Before { probe, flight, record },
+        });
+    }
+
+    fn ask_for_presence(&mut self) -> u64 {
+        self.alone.probes += 1;
+        self.commands.push(Command::Publish(PublishCommand::Probe(self.alone.probes)));
+        self.alone.probes
+    }
+
+    pub(super) fn on_probed(&mut self, number: u64, presence: Presence) {
+        if self.alone.probe == Some(number) {
+            self.alone.probe = None;
+            return self.after_loss(presence);
+        }
+        let asked = |one: &One| matches!(&one.stage, Stage::Before { probe, .. } | Stage::After { probe, .. } if *probe == number);
+        let Some(one) = self.alone.one.take_if(|one| asked(one)) else {
+            return;
+        };
+        match one.stage {
+            Stage::Before { flight, record, .. } => self.before_alone(one.reason, flight, record, presence),
+            Stage::After { flight, message, .. } => {
+                if presence == Presence::There && self.lane(flight.lease.lane).lease == Some(flight.lease) {
+                    self.leave_queue(&flight);
+                    self.on_fault(&flight, PublishErrorKind::Retriable, LOST.to_owned(), message, false);
+                } else {
+                    self.give_back_alone(&flight);
+                    self.publisher_away();
+                }
+                self.next_alone();
+            }
+            Stage::Counting { .. } | Stage::Sent { .. } => {}
+        }
+    }
+
+    fn before_alone(&mut self, reason: Reason, flight: Flight, record: Record, presence: Presence) {
+        if presence == Presence::Away || !self.may_send(flight.lease.lane) {
+            self.bytes -= flight.bytes;
+            self.give_back_alone(&flight);
+            if presence == Presence::Away {
+                self.publisher_away();
+            }
+            return self.next_alone();
+        }
+        let row = record.row();
+        let stage = match reason {
+            Reason::Crash => {
+                let policy = self.policy(&record.topic);
+                let fault = Fault::Begun {
+                    max_attempts: policy.max_attempts,
+                };
+                self.verdicts.push(Verdict::new(row, flight.lease, fault, policy.on_dead, BEGUN));
+                Stage::Counting { flight, record }
+            }
+            Reason::Suspect => self.send_alone(flight, record),
+        };
+        self.alone.one = Some(One { row, reason, stage });
+    }
+
+    fn send_alone(&mut self, flight: Flight, record: Record) -> Stage {
+        let source = self.source.clone();
+        self.launch(flight, Way::Plain { record, source });
+        Stage::Sent { token: self.tokens }
+    }
+
+    /// The attempt is committed, or the row turned out to need none.
+    pub(super) fn on_begun(&mut self, verdict: &Verdict, outcome: VerdictOutcome) {
+        let counting = |one: &mut One| one.row == verdict.row && matches!(one.stage, Stage::Counting { .. });
+        let Some(One {
+            row,
+            reason,
+            stage: Stage::Counting { mut flight, record },
+        }) = self.alone.one.take_if(counting)
+        else {
+            return;
+        };
+        match outcome {
+            VerdictOutcome::Waits { attempts } if self.may_send(flight.lease.lane) => {
+                // What is counted already is not counted again.
+                flight.attempts = attempts.saturating_sub(1);
+                let stage = self.send_alone(flight, record);
+                self.alone.one = Some(One { row, reason, stage });
+                return;
+            }
+            VerdictOutcome::Waits { .. } | VerdictOutcome::LaneLost => {
+                self.bytes -= flight.bytes;
+                self.give_back_alone(&flight);
+                if outcome == VerdictOutcome::LaneLost {
+                    self.stats.fenced += 1;
+                    let lease = verdict.lease;
+                    self.lose(|lane| lane.lease == Some(lease));
+                }
+            }
+            VerdictOutcome::Dead | VerdictOutcome::Settled | VerdictOutcome::Holds => {
+                self.bytes -= flight.bytes;
+                self.stats.dead += u64::from(outcome != VerdictOutcome::Settled);
+                self.close_row(flight.lease.lane);
+                self.leave_queue(&flight);
+                self.settle(flight.row);
+                let why = if outcome == VerdictOutcome::Holds { Why::Held } else { Why::Wake };
+                self.shut(flight.key, flight.row.id - 1, why);
+                self.tidy(flight.key);
+            }
+        }
+        self.next_alone();
+    }
+
+    /// If this flight was the one that went alone: why. The next one may go.
+    pub(super) fn land_alone(&mut self, token: u64) -> Option<Reason> {
+        let one = self
+            .alone
+            .one
+            .take_if(|one| matches!(one.stage, Stage::Sent { token: sent } if sent == token))?;
+        if one.reason == Reason::Crash {
+            self.alone.left = self.alone.left.saturating_sub(1);
+        }
+        self.next_alone();
+        Some(one.reason)
+    }
+
+    /// A suspect's connection was lost once more: it was the event, if the broker is there.
+    pub(super) fn lost_alone(&mut self, flight: Flight, message: Message) {
+        let probe = self.ask_for_presence();
+        self.alone.one = Some(One {
+            row: flight.row,
+            reason: Reason::Suspect,
+            stage: Stage::After { probe, flight, message },
+        });
+    }
+
+    fn give_back_alone(&mut self, flight: &Flight) {
+        self.leave_queue(flight);
+        self.put_back(flight, Why::Timer);
+        self.timer(self.away_backoff, flight.key);
+    }
+
+    pub(super) fn next_alone(&mut self) {
+        self.alone.crowded = false;
+        self.ready.extend(self.alone.waiting.drain(..));
+        self.ready.extend(self.plain_waiting.drain(..));
+    }
+
+    /// A connection was lost with these in flight.
+    pub(super) fn on_lost(&mut self, row: RowId) {
+        if self.alone.probe.is_none() {
+            self.alone.lost.push(row);
+        }
+    }
+
+    /// Whether the end of an outage waits for an answer to a question without events.
+    pub(super) fn doubts_outage(&mut self) -> bool {
+        if self.alone.probe.is_none() && !self.alone.lost.is_empty() {
+            self.alone.probe = Some(self.ask_for_presence());
+        }
+        self.alone.probe.is_some()
+    }
+
+    fn after_loss(&mut self, presence: Presence) {
+        let lost = std::mem::take(&mut self.alone.lost);
+        match presence {
+            Presence::There => {
+                for row in lost {
+                    let losses = self.alone.losses.entry(row).or_default();
+                    *losses = losses.saturating_add(1);
+                }
+                // What is no longer in this relay's hands is never cleared; the suspicion starts over rather than grow for ever.
+                if self.alone.losses.len() > self.config.window * 4 {
+                    self.alone.losses.clear();
+                }
+            }
+            Presence::Away => self.still_away(),
+            Presence::Unknown => {}
+        }
+    }
+
+    /// It arrived: whatever was lost, it was not this one's doing.
+    pub(super) fn clear_of_suspicion(&mut self, row: RowId) {
+        if !self.alone.losses.is_empty() {
+            self.alone.losses.remove(&row);
+        }
+    }
+
+    /// Called when a lane is taken.
+    pub(super) fn note_deaths(&mut self, deaths: u32) -> bool {
+        let careful = deaths >= DEATHS;
+        if careful {
+            self.alone.left = self.config.window;
+        }
+        careful
+    }
+
+    /// Finds lanes that are well again, and says so.
+    pub(super) fn tend_careful(&mut self) {
+        let now = self.now;
+        let mut busy = [false; crate::outbox::LANES as usize];
+        if self.lanes.iter().any(|lane| lane.careful) {
+            for queue in self.queues.values() {
+                busy[usize::from(queue.lane % crate::outbox::LANES)] = true;
+            }
+        }
+        let mut well = Vec::new();
+        let mut careful = 0;
+        for (lane, busy) in self.lanes.iter_mut().zip(busy) {
+            let Some(lease) = lane.lease else { continue };
+            if lane.careful && (self.alone.left == 0 || lane.caught_up && !busy && lane.open == 0) {
+                lane.careful = false;
+                lane.well_at = now;
+            }
+            careful += usize::from(lane.careful);
+            if lane.deaths > 0 && !lane.careful && now >= lane.well_at {
+                lane.deaths = 0;
+                well.push(lease);
+            }
+        }
+        if (careful > 0) != self.alone.told {
+            self.alone.told = careful > 0;
+            let notice = if careful > 0 {
+                Notice::Careful { lanes: careful }
+            } else {
+                self.next_alone();
+                Notice::Carefree
+            };
+            self.commands.push(Command::Tell(notice));
+        }
+        if !well.is_empty() {
+            self.commands.push(Command::Lease(super::LeaseCommand::Forgive(well)));
+        }
+    }
+
+    /// How many rows of each careful lane are in memory.
+    pub(super) fn careful_rows(&self) -> Option<[usize; crate::outbox::LANES as usize]> {
+        if !self.lanes.iter().any(|lane| lane.careful) {
+            return None;
+        }
+        let mut rows = [0; crate::outbox::LANES as usize];
+        for queue in self.queues.values() {
+            rows[usize::from(queue.lane % crate::outbox::LANES)] += queue.rows.len();
+        }
+        Some(rows)
+    }
+}
