@@ -223,9 +223,9 @@ impl Core {
                     self.lose(|lane| lane.lease == Some(lease));
                 }
             }
-            VerdictOutcome::Dead | VerdictOutcome::Settled | VerdictOutcome::Holds => {
+            VerdictOutcome::Dead | VerdictOutcome::Settled | VerdictOutcome::Discarded | VerdictOutcome::Holds => {
                 self.bytes -= flight.bytes;
-                self.stats.dead += u64::from(outcome != VerdictOutcome::Settled);
+                self.stats.dead += u64::from(matches!(outcome, VerdictOutcome::Dead | VerdictOutcome::Holds));
                 self.close_row(flight.lease.lane);
                 self.leave_queue(&flight);
                 self.settle(flight.row);
