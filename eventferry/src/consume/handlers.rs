@@ -8,7 +8,7 @@ use crate::codec::Versions;
 use crate::consume::contained::{Contained, contain};
 use crate::consume::{HandlerContext, HandlerError, HandlerErrorKind};
 use crate::event::{IncomingMessage, Message, OutboxEvent, headers};
-use crate::publish::{BoxFuture, Delivery, PublishError, PublishErrorKind, Publisher, Scope};
+use crate::publish::{BoxFuture, Delivery, Presence, PublishError, PublishErrorKind, Publisher, Scope};
 use crate::registry::{DecodeError, EventOf, EventSet, Outbox};
 
 /// A handler at work.
@@ -165,6 +165,11 @@ impl<S: EventSet> Dispatcher<S> {
 }
 
 impl<S: EventSet> Publisher for Dispatcher<S> {
+    /// Handlers are always there.
+    async fn probe(&self) -> Presence {
+        Presence::There
+    }
+
     /// Handles one event.
     ///
     /// # Errors

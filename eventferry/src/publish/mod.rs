@@ -70,7 +70,8 @@ pub trait Publisher: Send + Sync + 'static {
     /// Whether the broker is there, asked without an event.
     ///
     /// An outage is one only if a question without events fails too: a broker that drops the connection whenever it sees one certain event
-    /// looks like one that is away. Asked only after such losses, and before an event of a lane whose relays died again and again.
+    /// looks like one that is away. Asked only after such losses, and before an event of a lane whose relays died again and again. A publisher
+    /// with a pipelined side is asked for the topic's partitions instead.
     ///
     /// # Cancel safety
     /// The relay drops the future at its deadline and takes that for [`Presence::Away`].

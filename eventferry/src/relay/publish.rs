@@ -84,10 +84,10 @@ async fn obey<P: Publisher>(
             }
             Vec::new()
         }
-        PublishCommand::Probe(number) => {
+        PublishCommand::Probe { number, topic } => {
             let publisher = publisher.clone();
             calls.push(Box::pin(async move {
-                let presence = timeout(deadline.min(PROBE_DEADLINE), publisher.probe()).await;
+                let presence = timeout(deadline.min(PROBE_DEADLINE), probe(&*publisher, &topic)).await;
                 let presence = presence.unwrap_or(Presence::Away);
                 vec![Fact::Probed { number, presence }]
             }));
@@ -137,6 +137,17 @@ async fn obey<P: Publisher>(
             }
             Vec::new()
         }
+    }
+}
+
+async fn probe<P: Publisher>(publisher: &P, topic: &str) -> Presence {
+    let Some(pipelined) = publisher.pipelined() else {
+        return publisher.probe().await;
+    };
+    match pipelined.partitions(topic).await {
+        Err(error) if error.kind() == PublishErrorKind::Unavailable(Scope::Publisher) => Presence::Away,
+        // A refusal is an answer, too.
+        Ok(_) | Err(_) => Presence::There,
     }
 }
 

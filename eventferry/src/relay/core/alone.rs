@@ -43,7 +43,7 @@ pub(super) struct Alone {
     probes: u64,
     /// Asked after a loss.
     probe: Option<u64>,
-    lost: Vec<RowId>,
+    lost: Vec<(RowId, u32)>,
     losses: FxHashMap<RowId, u8>,
 }
 
@@ -126,7 +126,7 @@ impl Core {
         self.mark(record.row(), Known::InFlight);
         self.lane_mut(lease.lane).open += 1;
         let flight = Flight::plain(&record, key, lease, route, self.session_number);
-        let probe = self.ask_for_presence();
+        let probe = self.ask_for_presence(topic);
         self.alone.one = Some(One {
             row: record.row(),
             reason,
@@ -134,10 +134,11 @@ impl Core {
         });
     }
 
-    fn ask_for_presence(&mut self) -> u64 {
+    fn ask_for_presence(&mut self, topic: u32) -> u64 {
         self.alone.probes += 1;
-        self.commands.push(Command::Publish(PublishCommand::Probe(self.alone.probes)));
-        self.alone.probes
+        let (number, topic) = (self.alone.probes, self.topics[topic as usize].name.clone());
+        self.commands.push(Command::Publish(PublishCommand::Probe { number, topic }));
+        number
     }
 
     pub(super) fn on_probed(&mut self, number: u64, presence: Presence) {
@@ -252,7 +253,8 @@ impl Core {
 
     /// A suspect's connection was lost once more: it was the event, if the broker is there.
     pub(super) fn lost_alone(&mut self, flight: Flight, message: Message) {
-        let probe = self.ask_for_presence();
+        let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
+        let probe = self.ask_for_presence(topic);
         self.alone.one = Some(One {
             row: flight.row,
             reason: Reason::Suspect,
@@ -273,16 +275,17 @@ impl Core {
     }
 
     /// A connection was lost with these in flight.
-    pub(super) fn on_lost(&mut self, row: RowId) {
+    pub(super) fn on_lost(&mut self, flight: &Flight) {
+        let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
         if self.alone.probe.is_none() {
-            self.alone.lost.push(row);
+            self.alone.lost.push((flight.row, topic));
         }
     }
 
     /// Whether the end of an outage waits for an answer to a question without events.
     pub(super) fn doubts_outage(&mut self) -> bool {
-        if self.alone.probe.is_none() && !self.alone.lost.is_empty() {
-            self.alone.probe = Some(self.ask_for_presence());
+        if let (None, Some((_, topic))) = (self.alone.probe, self.alone.lost.first().copied()) {
+            self.alone.probe = Some(self.ask_for_presence(topic));
         }
         self.alone.probe.is_some()
     }
@@ -291,7 +294,7 @@ impl Core {
         let lost = std::mem::take(&mut self.alone.lost);
         match presence {
             Presence::There => {
-                for row in lost {
+                for (row, _) in lost {
                     let losses = self.alone.losses.entry(row).or_default();
                     *losses = losses.saturating_add(1);
                 }

@@ -403,7 +403,7 @@ impl Core {
         self.timer(wait, flight.key);
         match kind {
             PublishErrorKind::Unavailable(Scope::Publisher) if alone.is_none() => {
-                self.on_lost(flight.row);
+                self.on_lost(&flight);
                 self.publisher_away();
             }
             PublishErrorKind::Unavailable(Scope::Topic) => {

@@ -87,7 +87,7 @@ impl Core {
         for token in lost {
             if let Some(flight) = self.land(token) {
                 if lost_connection {
-                    self.on_lost(flight.row);
+                    self.on_lost(&flight);
                 }
                 self.leave_queue(&flight);
                 self.put_back(&flight, Why::Wake);

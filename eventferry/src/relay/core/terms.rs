@@ -147,7 +147,11 @@ pub(crate) enum WriteCommand {
 /// A hand-over is answered by a delivery, a refusal, or the end of its session; the others by one fact each.
 #[derive(Debug)]
 pub(crate) enum PublishCommand {
-    Probe(u64),
+    /// Is the broker there? A publisher with sessions is asked for the topic's partitions.
+    Probe {
+        number: u64,
+        topic: Arc<str>,
+    },
     Describe(Arc<str>),
     OpenSession(u64),
     CloseSession(u64),

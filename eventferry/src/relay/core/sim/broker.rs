@@ -40,7 +40,7 @@ impl World {
     pub(super) fn publish(&mut self, relay: usize, life: u64, command: Command) {
         let Command::Publish(command) = command else { return };
         let fact = match command {
-            PublishCommand::Probe(number) => {
+            PublishCommand::Probe { number, .. } => {
                 let chance = self.faults.broker;
                 let presence = if self.unlucky(chance) { Presence::Away } else { Presence::There };
                 Fact::Probed { number, presence }

@@ -1,5 +1,6 @@
 //! Single decisions that the simulator would show only by chance.
 
+mod alone;
 mod discard;
 
 use std::collections::HashMap;

@@ -1,0 +1,348 @@
+//! Events that go alone: those of lanes whose relays ended again and again, and those that lose their connection every time.
+
+use super::{Bench, config, row};
+use crate::event::Message;
+use crate::outbox::{LaneLease, Record, lane_of};
+use crate::publish::{Presence, PublishErrorKind, Scope};
+use crate::relay::core::{Command, CoreConfig, Fact, LeaseCommand, Now, PublishCommand, WriteCommand};
+use crate::store::{Fault, LaneRead, ReadBatch, Renewed, Taken, Verdict, VerdictOutcome};
+
+fn lane(aggregate: &str) -> u8 {
+    row(1, aggregate).lane()
+}
+
+impl Bench {
+    /// All lanes fall to another owner and come back with these deaths.
+    fn taken_again(&mut self, deaths: impl Fn(u8) -> u32) {
+        let held: Vec<_> = (0..64).map(|lane| LaneLease::new(lane, 1)).collect();
+        let answer = Renewed::new(Vec::new(), 1);
+        let asked_at = self.now;
+        self.turn([Fact::Renewed { asked_at, held, answer }]);
+        let lanes = (0..64).map(|lane| Taken::new(LaneLease::new(lane, 2), deaths(lane))).collect();
+        self.turn([Fact::Taken { asked_at, lanes }]);
+        // What was asked for under the old leases comes back empty.
+        self.read(|_| ());
+        self.now += Now::from_millis(10);
+        self.turn([]);
+    }
+
+    fn probe(&mut self) -> Option<u64> {
+        let at = self
+            .commands
+            .iter()
+            .position(|c| matches!(c, Command::Publish(PublishCommand::Probe { .. })))?;
+        let Command::Publish(PublishCommand::Probe { number, .. }) = self.commands.remove(at) else {
+            return None;
+        };
+        Some(number)
+    }
+
+    fn answer_probe(&mut self, presence: Presence) {
+        let number = self.probe().expect("the broker is asked");
+        self.turn([Fact::Probed { number, presence }]);
+    }
+
+    fn judged(&mut self) -> Vec<Verdict> {
+        let mut out = Vec::new();
+        self.commands.retain_mut(|command| {
+            let Command::Write(WriteCommand::Judge(verdicts)) = command else {
+                return true;
+            };
+            out.append(verdicts);
+            false
+        });
+        out
+    }
+
+    /// Answers the one verdict there is.
+    fn answer_verdict(&mut self, outcome: VerdictOutcome) -> Fault {
+        let verdicts = self.judged();
+        assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+        let fault = verdicts[0].fault;
+        let outcomes = Some(vec![outcome]);
+        self.turn([Fact::Judged { verdicts, outcomes }]);
+        fault
+    }
+
+    fn refuse(&mut self, token: u64, kind: PublishErrorKind) {
+        let message = Box::new(Message::new("t", "{}"));
+        let error = "no".to_owned();
+        self.turn([Fact::Refused {
+            token,
+            kind,
+            error,
+            message,
+        }]);
+    }
+
+    fn answer_all_aggregates(&mut self, rows: &[Record]) {
+        while let Some((number, _)) = self.aggregates() {
+            let rows = Some(rows.to_vec());
+            self.turn([Fact::Aggregates { number, rows }]);
+        }
+    }
+
+    fn forgiven(&mut self) -> usize {
+        let mut count = 0;
+        self.commands.retain(|command| {
+            let Command::Lease(LeaseCommand::Forgive(lanes)) = command else {
+                return true;
+            };
+            count += lanes.len();
+            false
+        });
+        count
+    }
+
+    /// Time passes, and the heartbeats with it.
+    fn beat(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now += Now::from_secs(1);
+            self.turn([]);
+            let held: Vec<_> = (0..64).map(|lane| LaneLease::new(lane, 2)).collect();
+            let answer = Renewed::new(held.clone(), 1);
+            let asked_at = self.now;
+            self.turn([Fact::Renewed { asked_at, held, answer }]);
+        }
+    }
+}
+
+const WAITS: VerdictOutcome = VerdictOutcome::Waits { attempts: 1 };
+
+#[test]
+fn after_three_deaths_a_lane_sends_one_event_at_a_time_and_each_is_counted_first() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "b"), row(3, "c")]);
+    assert_eq!(bench.core.stats().careful, 64);
+    assert_eq!(bench.ids(), [0; 0], "nothing before the broker was asked");
+    bench.answer_probe(Presence::There);
+    assert_eq!(bench.ids(), [0; 0], "nothing before the attempt is committed");
+    assert_eq!(bench.answer_verdict(WAITS), Fault::Begun { max_attempts: 3 });
+    let sent = bench.handed_over();
+    assert_eq!(sent.len(), 1);
+    assert!(bench.probe().is_none(), "one at a time");
+    bench.turn([Fact::Delivered(vec![sent[0].1])]);
+    bench.answer_probe(Presence::There);
+    assert_eq!(bench.answer_verdict(WAITS), Fault::Begun { max_attempts: 3 });
+    assert_eq!(bench.handed_over().len(), 1);
+}
+
+#[test]
+fn two_deaths_cost_no_care_and_are_forgotten_after_a_minute() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 2);
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "b"), row(3, "c")]);
+    assert_eq!(bench.ids(), [1, 2, 3]);
+    bench.beat(59);
+    assert_eq!(bench.forgiven(), 0);
+    bench.beat(2);
+    assert_eq!(bench.forgiven(), 64);
+}
+
+#[test]
+fn lanes_that_are_well_go_on_beside_a_careful_one() {
+    let mut bench = Bench::new(config());
+    assert_ne!(lane("a"), lane("b"));
+    bench.taken_again(|number| if number == lane("a") { 3 } else { 0 });
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "b"), row(3, "b"), row(4, "c")]);
+    assert_eq!(bench.ids(), [2, 4], "only the careful lane waits");
+    assert_eq!(bench.core.stats().careful, 1);
+}
+
+#[test]
+fn nothing_is_counted_while_the_broker_does_not_answer() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a")]);
+    bench.answer_probe(Presence::Away);
+    assert!(bench.judged().is_empty() && bench.ids().is_empty());
+    assert!(bench.core.stats().broker_away);
+    bench.now += Now::from_secs(2);
+    bench.turn([]);
+    bench.answer_all_aggregates(&[row(1, "a")]);
+    bench.answer_probe(Presence::There);
+    assert_eq!(bench.answer_verdict(WAITS), Fault::Begun { max_attempts: 3 });
+    assert_eq!(bench.ids(), [1]);
+}
+
+#[test]
+fn an_outage_in_a_counted_attempt_takes_it_back() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "a")]);
+    bench.answer_probe(Presence::There);
+    bench.answer_verdict(WAITS);
+    let sent = bench.handed_over();
+    bench.refuse(sent[0].1, PublishErrorKind::Unavailable(Scope::Publisher));
+    assert_eq!(bench.answer_verdict(VerdictOutcome::Waits { attempts: 0 }), Fault::Excused);
+    bench.now += Now::from_secs(2);
+    bench.turn([]);
+    bench.answer_all_aggregates(&[row(1, "a"), row(2, "a")]);
+    bench.answer_probe(Presence::There);
+    bench.answer_verdict(WAITS);
+    assert_eq!(bench.ids(), [1], "the same event, not its successor");
+    assert_eq!((bench.core.stats().failed, bench.core.stats().dead), (0, 0));
+}
+
+#[test]
+fn a_refusal_in_a_counted_attempt_is_not_counted_twice() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a")]);
+    bench.answer_probe(Presence::There);
+    bench.answer_verdict(WAITS);
+    let sent = bench.handed_over();
+    bench.refuse(sent[0].1, PublishErrorKind::Retriable);
+    assert!(matches!(bench.answer_verdict(WAITS), Fault::RefusedAlone { max_attempts: 3, .. }));
+    assert_eq!(bench.core.stats().failed, 1);
+}
+
+#[test]
+fn an_event_that_had_all_its_attempts_dies_and_its_successors_go_on() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "a")]);
+    bench.answer_probe(Presence::There);
+    bench.answer_verdict(VerdictOutcome::Dead);
+    assert_eq!(bench.ids(), [0; 0]);
+    bench.answer_all_aggregates(&[row(2, "a")]);
+    bench.answer_probe(Presence::There);
+    bench.answer_verdict(WAITS);
+    assert_eq!(bench.ids(), [2]);
+    assert_eq!(bench.core.stats().dead, 1);
+}
+
+#[test]
+fn a_lane_that_was_lost_while_an_attempt_was_counted_sends_nothing() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a")]);
+    bench.answer_probe(Presence::There);
+    bench.answer_verdict(VerdictOutcome::LaneLost);
+    assert_eq!(bench.ids(), [0; 0]);
+    let stats = bench.core.stats();
+    assert_eq!((stats.lanes, stats.fenced, stats.known), (63, 1, 0));
+}
+
+#[test]
+fn care_ends_when_there_is_nothing_left_or_a_window_went_well() {
+    let mut bench = Bench::new(CoreConfig { window: 16, ..config() });
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "a")]);
+    bench.beat(1);
+    assert_eq!(bench.core.stats().careful, 1, "all but the lane that has something to send");
+    assert_eq!(bench.forgiven(), 63);
+    for id in 1..=2 {
+        bench.answer_probe(Presence::There);
+        bench.answer_verdict(WAITS);
+        let sent = bench.handed_over();
+        assert_eq!(sent.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id]);
+        bench.turn([Fact::Delivered(vec![sent[0].1])]);
+        bench.turn([Fact::Acked { ok: true }]);
+    }
+    bench.read(|_| ());
+    bench.beat(1);
+    assert_eq!((bench.core.stats().careful, bench.forgiven()), (0, 1));
+}
+
+#[test]
+fn of_a_careful_lane_few_rows_are_in_memory() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|number| if number == lane("a") { 3 } else { 0 });
+    let limit = |lanes: &[LaneRead]| lanes.iter().find(|read| read.lane == lane("a")).map(|read| read.limit);
+    let (number, lanes) = bench.main_read();
+    assert_eq!(limit(&lanes), Some(15), "its fair share of the room, and no more than sixteen");
+    let mut batch = ReadBatch::new(super::snapshot(1));
+    batch.fresh = (1..=15).map(|id| row(id, "a")).collect();
+    let batch = Some(batch);
+    bench.turn([Fact::Read { number, batch }]);
+    let (_, lanes) = bench.main_read();
+    assert_eq!(limit(&lanes), Some(2), "one is on its way");
+}
+
+/// Loses the connection with everything that is in flight, and lets the outage end.
+fn lose_all(bench: &mut Bench, presence: Presence, rows: &[Record]) -> usize {
+    let sent = bench.handed_over();
+    for (_, token) in &sent {
+        bench.refuse(*token, PublishErrorKind::Unavailable(Scope::Publisher));
+    }
+    bench.now += Now::from_secs(2);
+    bench.turn([]);
+    bench.answer_probe(presence);
+    bench.answer_all_aggregates(rows);
+    sent.len()
+}
+
+#[test]
+fn an_event_in_flight_at_three_losses_goes_alone_and_is_counted_if_it_is_lost_again() {
+    let mut bench = Bench::new(config());
+    let rows = [row(1, "a"), row(2, "a")];
+    bench.read(|batch| batch.fresh = rows.to_vec());
+    for _ in 0..3 {
+        assert_eq!(lose_all(&mut bench, Presence::There, &rows), 1);
+    }
+    assert_eq!(bench.ids(), [0; 0], "not before the broker was asked");
+    bench.answer_probe(Presence::There);
+    let sent = bench.handed_over();
+    assert_eq!(sent.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1]);
+    bench.refuse(sent[0].1, PublishErrorKind::Unavailable(Scope::Publisher));
+    assert!(bench.judged().is_empty(), "not before the broker was asked once more");
+    bench.answer_probe(Presence::There);
+    assert!(matches!(bench.answer_verdict(WAITS), Fault::Refused { .. }), "it was the event");
+    assert_eq!(bench.core.stats().failed, 1);
+}
+
+#[test]
+fn while_a_suspect_is_out_no_other_call_is_made_and_then_they_go_on() {
+    let mut bench = Bench::new(config());
+    let rows = [row(1, "a")];
+    bench.read(|batch| batch.fresh = rows.to_vec());
+    for _ in 0..3 {
+        lose_all(&mut bench, Presence::There, &rows);
+    }
+    bench.answer_probe(Presence::There);
+    let sent = bench.handed_over();
+    bench.turn([]);
+    bench.read(|batch| batch.fresh = vec![row(2, "b"), row(3, "c")]);
+    assert_eq!(bench.ids(), [0; 0], "whatever is lost now must be the suspect's doing");
+    bench.turn([Fact::Delivered(vec![sent[0].1])]);
+    assert_eq!(bench.ids(), [2, 3]);
+    assert_eq!(bench.core.stats().failed, 0, "it arrived: it is cleared");
+}
+
+#[test]
+fn losses_in_an_outage_make_no_suspects() {
+    for presence in [Presence::Away, Presence::Unknown] {
+        let mut bench = Bench::new(CoreConfig {
+            lease: Now::from_mins(10),
+            ..config()
+        });
+        let rows = [row(1, "a")];
+        bench.read(|batch| batch.fresh = rows.to_vec());
+        for _ in 0..12 {
+            assert_eq!(lose_all(&mut bench, presence, &rows), 1);
+            bench.now += Now::from_secs(2);
+            bench.turn([]);
+            bench.answer_all_aggregates(&rows);
+        }
+        assert!(bench.judged().is_empty(), "nothing is counted, {presence:?}");
+        assert_eq!(bench.core.stats().failed, 0);
+    }
+}
+
+#[test]
+fn a_suspect_that_is_lost_with_the_broker_is_not_counted() {
+    let mut bench = Bench::new(config());
+    let rows = [row(1, "a")];
+    bench.read(|batch| batch.fresh = rows.to_vec());
+    for _ in 0..3 {
+        lose_all(&mut bench, Presence::There, &rows);
+    }
+    bench.answer_probe(Presence::There);
+    let sent = bench.handed_over();
+    bench.refuse(sent[0].1, PublishErrorKind::Unavailable(Scope::Publisher));
+    bench.answer_probe(Presence::Away);
+    assert!(bench.judged().is_empty());
+    assert_eq!(lane_of(rows[0].order_key), rows[0].lane());
+}
