@@ -48,6 +48,22 @@ impl TestTopic {
         topic
     }
 
+    /// Creates a topic whose partitions are each on the broker of that number, and nowhere else.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub async fn create_on(brokers: &str, leaders: &[i32]) -> Self {
+        let topic = Self::unborn(brokers);
+        let replicas: Vec<[i32; 1]> = leaders.iter().map(|leader| [*leader]).collect();
+        let replicas: Vec<&[i32]> = replicas.iter().map(<[i32; 1]>::as_slice).collect();
+        let count = i32::try_from(leaders.len()).expect("a number of partitions");
+        let new = NewTopic::new(&topic.name, count, TopicReplication::Variable(&replicas));
+        for answer in admin(brokers).create_topics([&new], &options()).await.expect("the broker answers") {
+            answer.expect("the topic is created");
+        }
+        topic
+    }
+
     /// A name nobody else has, of a topic that does not exist yet.
     pub fn unborn(brokers: &str) -> Self {
         Self::named(brokers, &format!("t-{}", Uuid::new_v4()))

@@ -18,7 +18,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::servers;
 
 /// Kafka's number for a produce request.
-const PRODUCE: i16 = 0;
+pub const PRODUCE: i16 = 0;
+/// Kafka's number for the question how long a partition's log is, which only its leader answers.
+pub const LIST_OFFSETS: i16 = 2;
 /// How long a held request waits for the one behind it: a client that keeps the warm rule sends none.
 const HOLD: Duration = Duration::from_millis(500);
 
@@ -44,6 +46,7 @@ struct Script {
     upstream: String,
     delay: Mutex<Duration>,
     damage: Mutex<Option<Damage>>,
+    hated: Mutex<Vec<i16>>,
     damaged: watch::Sender<Stage>,
     line: watch::Sender<bool>,
 }
@@ -80,6 +83,7 @@ impl KafkaProxy {
             upstream,
             delay: Mutex::default(),
             damage: Mutex::default(),
+            hated: Mutex::default(),
             damaged: watch::Sender::new(Stage::Waiting),
             line: watch::Sender::new(true),
         });
@@ -114,6 +118,11 @@ impl KafkaProxy {
             original: original.to_vec(),
             damaged: damaged.to_vec(),
         });
+    }
+
+    /// Closes the connection, from now on, on every request of these kinds, unanswered and not passed on.
+    pub fn hang_up_on(&self, kinds: &[i16]) {
+        *self.script.hated.lock().unwrap_or_else(PoisonError::into_inner) = kinds.to_vec();
     }
 
     /// Waits until the request that is to be damaged is held back.
@@ -206,6 +215,9 @@ async fn read_requests(mut from: OwnedReadHalf, to: mpsc::Sender<Vec<u8>>) -> io
 
 async fn pass_requests(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHalf, script: &Script, awaited: &Awaited) -> io::Result<()> {
     while let Some(frame) = frames.recv().await {
+        if script.hated.lock().unwrap_or_else(PoisonError::into_inner).contains(&api(&frame)) {
+            return Ok(());
+        }
         let Some(damaged) = script.damage_of(&frame) else {
             to.write_all(&frame).await?;
             continue;

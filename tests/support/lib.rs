@@ -5,6 +5,8 @@ pub mod kafka;
 #[cfg(feature = "kafka")]
 pub mod kafka_proxy;
 #[cfg(feature = "kafka")]
+pub mod kafka_wire;
+#[cfg(feature = "kafka")]
 pub mod own_kafka;
 #[cfg(feature = "postgres")]
 pub mod own_postgres;

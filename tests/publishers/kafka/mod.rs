@@ -6,7 +6,9 @@ mod faults;
 mod mock;
 mod own;
 mod plain;
+mod poison;
 mod session;
+mod strict;
 mod threads;
 
 use std::collections::BTreeMap;

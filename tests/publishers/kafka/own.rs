@@ -1,4 +1,4 @@
-//! Brokers of a test's own: the helper itself, and what only such brokers can show.
+//! Brokers of a test's own: the helper itself.
 
 use std::path::Path;
 

@@ -18,6 +18,7 @@ use crate::publish::PublishError;
 use crate::publish::kafka::client;
 use crate::publish::kafka::config::setup_failure;
 use crate::publish::kafka::error::code_of;
+use crate::publish::kafka::losses::Losses;
 use crate::publish::kafka::plain::{Answer, answer, record};
 use crate::publish::kafka::settings::Settings;
 
@@ -30,7 +31,11 @@ pub(super) struct SessionClient(ThreadedProducer<SessionContext>);
 impl SessionClient {
     /// Makes the client. Starts threads and may read certificates, so it runs beside the async threads.
     pub(super) fn new(settings: &Settings, shared: Arc<Shared>) -> Result<Self, PublishError> {
-        ThreadedProducer::from_config_and_context(&settings.pipelined(), SessionContext(shared))
+        let context = SessionContext {
+            shared,
+            tell_statistics: settings.wants_statistics(),
+        };
+        ThreadedProducer::from_config_and_context(&settings.pipelined(), context)
             .map(Self)
             .map_err(|error| setup_failure(&error))
     }
@@ -80,6 +85,8 @@ impl fmt::Debug for SessionClient {
 pub(super) struct Shared {
     arrived: Mutex<Vec<Arrived>>,
     pub(super) wake: Notify,
+    /// What was counted last, until the session looks.
+    losses: Mutex<Option<Losses>>,
     /// Set by the first failure, before its report is even in the buffer: nothing is handed to the client any more.
     pub(super) over: AtomicBool,
 }
@@ -110,12 +117,24 @@ impl Shared {
         }
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// What was counted since the session looked.
+    pub(super) fn losses(&self) -> Option<Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     pub(super) fn take(&self, into: &mut Vec<Arrived>) {
         mem::swap(&mut *self.arrived.lock().unwrap_or_else(PoisonError::into_inner), into);
     }
 }
 
-struct SessionContext(Arc<Shared>);
+struct SessionContext {
+    shared: Arc<Shared>,
+    tell_statistics: bool,
+}
 
 impl ClientContext for SessionContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -123,15 +142,21 @@ impl ClientContext for SessionContext {
     }
 
     fn stats_raw(&self, json: &[u8]) {
-        client::stats(json);
+        if self.tell_statistics {
+            client::stats(json);
+        }
+        if let Some(losses) = Losses::read(json) {
+            *self.shared.losses.lock().unwrap_or_else(PoisonError::into_inner) = Some(losses);
+            self.shared.wake.notify_one();
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         client::client_error(&error, reason);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
             // The client gives up what it has queued and reports it. Where it has nothing, the session has the last word.
-            self.0.over.store(true, Ordering::Release);
-            self.0.wake.notify_one();
+            self.shared.over.store(true, Ordering::Release);
+            self.shared.wake.notify_one();
         }
     }
 }
@@ -140,6 +165,6 @@ impl ProducerContext for SessionContext {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, report: &DeliveryResult<'_>, ticket: Self::DeliveryOpaque) {
-        self.0.push(*ticket, answer(report));
+        self.shared.push(*ticket, answer(report));
     }
 }

@@ -12,11 +12,13 @@
 //!
 //! Only a C compiler and make are needed to build it. Messages of rdkafka's consumers implement [`IncomingMessage`](crate::IncomingMessage).
 
+mod alone;
 mod client;
 mod config;
 mod error;
 mod gapless;
 mod incoming;
+mod losses;
 mod plain;
 mod publisher;
 mod session;

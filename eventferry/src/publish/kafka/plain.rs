@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
 use crate::event::Message;
@@ -36,10 +36,17 @@ impl fmt::Debug for PlainProducer {
 
 impl PlainProducer {
     pub(super) fn new(settings: &Settings) -> Result<Self, PublishError> {
-        let config = settings.plain();
-        let producer =
-            ThreadedProducer::from_config_and_context(&config, PlainContext::default()).map_err(|error| setup_failure(&error))?;
+        Self::of(&settings.plain())
+    }
+
+    fn of(config: &ClientConfig) -> Result<Self, PublishError> {
+        let producer = ThreadedProducer::from_config_and_context(config, PlainContext::default()).map_err(|error| setup_failure(&error))?;
         Ok(Self(Arc::new(Destroyed(Some(producer)))))
+    }
+
+    /// A client for a single suspect.
+    pub(super) fn alone(settings: &Settings) -> Result<Self, PublishError> {
+        Self::of(&settings.alone())
     }
 
     /// Gives an event to the client; the answer comes through the receiver, whether or not somebody still waits for it.
@@ -58,6 +65,12 @@ impl PlainProducer {
         let metadata = producer.client().fetch_metadata(Some(topic), timeout)?;
         *producer.context().trouble() = None;
         Ok(metadata)
+    }
+
+    /// Asks the leader of a partition, and nobody else, for something that costs it nothing. Blocks.
+    pub(super) fn ask_leader(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(), KafkaError> {
+        let producer = self.0.producer().map_err(KafkaError::Global)?;
+        producer.client().fetch_watermarks(topic, partition, timeout).map(drop)
     }
 
     /// Why no broker can be reached, if the client knows more than that none can.

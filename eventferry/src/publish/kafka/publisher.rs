@@ -1,10 +1,11 @@
 //! The publisher: which client an event goes to, and what a failure means.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::event::Message;
+use crate::publish::kafka::alone::{Trial, Trials};
 use crate::publish::kafka::config::KafkaPublisherBuilder;
 use crate::publish::kafka::error::{failure, kind_of};
 use crate::publish::kafka::plain::PlainProducer;
@@ -43,6 +44,7 @@ pub struct KafkaPublisher {
     settings: Settings,
     plain: PlainProducer,
     topics: Topics,
+    trials: Trials,
 }
 
 impl KafkaPublisher {
@@ -55,6 +57,7 @@ impl KafkaPublisher {
         Ok(Self {
             plain: PlainProducer::new(&settings)?,
             topics: Topics::default(),
+            trials: Trials::new(),
             settings,
         })
     }
@@ -82,6 +85,35 @@ impl KafkaPublisher {
         }
     }
 
+    /// Whether an event makes the broker close its connection, or only shared one with another that does.
+    async fn try_alone(&self, message: &Message, partition: Option<i32>, until: Instant) -> Result<Delivery, PublishError> {
+        let topic = message.topic();
+        let partition = if let Some(partition) = partition {
+            partition
+        } else {
+            let time = self.settings.question_timeout();
+            let count = self.topics.count(&self.plain, topic, COUNT_AGE, time).await?;
+            i32::try_from(fastrand::u32(..count.max(1))).unwrap_or(0)
+        };
+        match self.trials.try_alone(&self.settings, message, partition, until).await? {
+            Trial::Delivered(delivery) => Ok(delivery),
+            Trial::Guilty => Err(PublishError::new(
+                PublishErrorKind::Retriable,
+                format!(
+                    "failed to publish to topic `{topic}`: the broker closes the connection on this event, again and again and when it goes alone, \
+                     and answers before and after; it may be larger than the broker's socket.request.max.bytes"
+                ),
+            )),
+            Trial::Failed(code) => Err(self.judge(topic, code).await),
+            Trial::Postponed => Err(failure(
+                PublishErrorKind::Unavailable(Scope::Partition),
+                "publish to",
+                topic,
+                RDKafkaErrorCode::BrokerTransportFailure,
+            )),
+        }
+    }
+
     /// What a failed publish means. A timeout says nothing by itself, and a partition can be gone with its topic: so the broker is asked.
     async fn judge(&self, topic: &str, code: RDKafkaErrorCode) -> PublishError {
         if code == RDKafkaErrorCode::NoOffset {
@@ -104,6 +136,7 @@ impl KafkaPublisher {
 
 impl Publisher for KafkaPublisher {
     async fn publish(&self, message: &Message) -> Result<Delivery, PublishError> {
+        let until = Instant::now() + self.settings.publish_deadline;
         let partition = self.partition(message).await?;
         let answer = match self.plain.send(message, partition) {
             // The sender goes only with the client, and this publisher still has it.
@@ -112,6 +145,7 @@ impl Publisher for KafkaPublisher {
         };
         match answer {
             Ok(delivery) => Ok(delivery),
+            Err(RDKafkaErrorCode::BrokerTransportFailure) => self.try_alone(message, partition, until).await,
             Err(code) => Err(self.judge(message.topic(), code).await),
         }
     }
@@ -123,9 +157,9 @@ impl Publisher for KafkaPublisher {
 
 impl Pipelined for KafkaPublisher {
     fn open<'a>(&'a self, _seat: Seat<'a>) -> BoxFuture<'a, Result<Box<dyn Session>, PublishError>> {
-        let (settings, generation) = (self.settings.clone(), self.topics.generation());
+        let (settings, generation, plain) = (self.settings.clone(), self.topics.generation(), self.plain.clone());
         Box::pin(async move {
-            let opened = tokio::task::spawn_blocking(move || KafkaSession::open(&settings, generation)).await;
+            let opened = tokio::task::spawn_blocking(move || KafkaSession::open(&settings, generation, plain)).await;
             match opened {
                 Ok(session) => session.map(|session| {
                     if let Some(client) = session.client() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 
 use crate::mutant::{Mutant, mutant};
+use crate::publish::kafka::losses;
 use crate::publish::kafka::warm::WarmRule;
 
 /// Settings that eventferry's promises rest on, and the reason each is refused with.
@@ -131,7 +132,15 @@ impl Settings {
             .set("message.timeout.ms", "0")
             // About 36 minutes: librdkafka multiplies it by 1,000 in 32 bits, so anything above 2,147,483 turns into "at once".
             .set("topic.metadata.propagation.max.ms", "2147000");
+        if !self.wants_statistics() {
+            config.set("statistics.interval.ms", losses::EVERY);
+        }
         config
+    }
+
+    /// Whether the statistics are the user's own wish.
+    pub(super) fn wants_statistics(&self) -> bool {
+        self.user.iter().any(|(name, _)| name == "statistics.interval.ms")
     }
 
     /// The plain client: one event per request, so that each answer concerns one event.
@@ -142,18 +151,30 @@ impl Settings {
             .set("batch.num.messages", "1")
             .set("linger.ms", "0")
             .set("message.timeout.ms", millis(self.delivery_timeout()))
+            // Lost on the wire three times, an event is a suspect and not a matter of patience; what only waits for its broker is neither.
+            .set("message.send.max.retries", "2")
             .set("topic.metadata.propagation.max.ms", "1000");
         config
     }
 
-    /// What the client may use of the publish deadline; the rest is for the two questions about the topic, before and after.
-    fn delivery_timeout(&self) -> Duration {
-        self.publish_deadline * 3 / 5
+    /// The plain client of a single suspect: each loss of its connection is told.
+    pub(super) fn alone(&self) -> ClientConfig {
+        let mut config = self.plain();
+        config
+            .set("message.timeout.ms", millis(self.question_timeout()))
+            .set("message.send.max.retries", "0")
+            .set("statistics.interval.ms", "0");
+        config
     }
 
-    /// How long one of these questions may take.
+    /// What the client may use of the publish deadline; the rest is for questions about the topic and for trying an event alone.
+    fn delivery_timeout(&self) -> Duration {
+        self.publish_deadline / 2
+    }
+
+    /// How long one of these may take.
     pub(super) fn question_timeout(&self) -> Duration {
-        self.metadata_timeout.min(self.publish_deadline / 5)
+        self.metadata_timeout.min(self.publish_deadline / 10)
     }
 
     fn common(&self) -> ClientConfig {
@@ -209,9 +230,14 @@ mod tests {
             ("acks", "all"),
             ("batch.num.messages", "1"),
             ("linger.ms", "0"),
-            ("message.timeout.ms", "18000"),
+            ("message.timeout.ms", "15000"),
+            ("message.send.max.retries", "2"),
         ] {
             assert_eq!(plain.get(name), Some(value), "{name}");
         }
+        assert_eq!(pipelined.get("statistics.interval.ms"), Some("1000"));
+        assert_eq!(plain.get("statistics.interval.ms"), None);
+        assert_eq!(settings.alone().get("message.send.max.retries"), Some("0"));
+        assert_eq!(settings.alone().get("message.timeout.ms"), Some("3000"));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use crate::event::Message;
 use crate::publish::kafka::error::{failure, kind_of_batch};
 use crate::publish::kafka::gapless::{Arrived, SessionClient, Shared, Ticket};
-use crate::publish::kafka::plain::destroy;
+use crate::publish::kafka::losses::Stillness;
+use crate::publish::kafka::plain::{PlainProducer, destroy};
 use crate::publish::kafka::settings::Settings;
 use crate::publish::kafka::warm::{Flow, WarmRule};
 use crate::publish::{BoxFuture, Full, PublishError, PublishErrorKind, Report, Session};
@@ -27,6 +28,13 @@ struct Place {
     topic: Arc<str>,
     partition: i32,
     flow: Flow,
+    stillness: Stillness,
+}
+
+/// A partition whose connection is lost again and again under its events, while its leader is asked whether it is there.
+struct Suspicion {
+    place: usize,
+    leader_answers: Arc<OnceLock<bool>>,
 }
 
 pub(super) struct KafkaSession {
@@ -45,11 +53,14 @@ pub(super) struct KafkaSession {
     idle: Duration,
     warm_rule: WarmRule,
     failed: bool,
+    plain: PlainProducer,
+    question: Duration,
+    suspicion: Option<Suspicion>,
 }
 
 impl KafkaSession {
     /// Makes the client. Starts threads and may read certificates, so it runs beside the async threads.
-    pub(super) fn open(settings: &Settings, generation: Arc<AtomicU64>) -> Result<Self, PublishError> {
+    pub(super) fn open(settings: &Settings, generation: Arc<AtomicU64>, plain: PlainProducer) -> Result<Self, PublishError> {
         let shared = Arc::new(Shared::default());
         let producer = SessionClient::new(settings, Arc::clone(&shared))?;
         let seen_generation = generation.load(Ordering::Acquire);
@@ -70,6 +81,9 @@ impl KafkaSession {
             },
             warm_rule: settings.warm_rule,
             failed: false,
+            plain,
+            question: settings.question_timeout(),
+            suspicion: None,
         })
     }
 
@@ -79,7 +93,7 @@ impl KafkaSession {
     }
 
     fn is_over(&self) -> bool {
-        self.shared.over.load(Ordering::Acquire)
+        self.shared.is_over()
     }
 
     fn place(&mut self, topic: &str, partition: i32) -> usize {
@@ -96,6 +110,7 @@ impl KafkaSession {
             topic: name,
             partition,
             flow: Flow::new(self.warm_rule),
+            stillness: Stillness::default(),
         });
         place
     }
@@ -112,6 +127,7 @@ impl KafkaSession {
             return Err(message);
         }
         self.places[place].flow.sent();
+        self.places[place].stillness.sent(token);
         self.outstanding += 1;
         if let Err(code) = refused {
             self.shared.push(ticket, Err(code));
@@ -152,6 +168,7 @@ impl KafkaSession {
             match answer {
                 Ok(delivery) => {
                     self.places[ticket.place].flow.acked(now);
+                    self.places[ticket.place].stillness.delivered(ticket.token);
                     reports.push(Report::new(ticket.token, Ok(delivery)));
                 }
                 Err(code) => {
@@ -163,6 +180,8 @@ impl KafkaSession {
         }
         self.taken = taken;
         self.pump(now);
+        self.watch();
+        reports.extend(self.judge());
         reports.extend(self.last_word());
         reports
     }
@@ -188,6 +207,52 @@ impl KafkaSession {
             ));
         }
         Some(failure(kind_of_batch(code), attempt, topic, code))
+    }
+
+    /// Looks for a partition whose connection is lost again and again under its events, and asks its leader whether it is there.
+    fn watch(&mut self) {
+        let Some(losses) = self.shared.losses() else { return };
+        let mut suspects = Vec::new();
+        for (number, place) in self.places.iter_mut().enumerate() {
+            let lost = losses.of(&place.topic, place.partition);
+            if place.stillness.suspicious(lost) {
+                suspects.push(number);
+            }
+        }
+        if self.suspicion.is_none()
+            && !self.is_over()
+            && let Some(place) = suspects.first().copied()
+        {
+            let Place { topic, partition, .. } = &self.places[place];
+            let (plain, topic, partition, question) = (self.plain.clone(), Arc::clone(topic), *partition, self.question);
+            let (shared, leader_answers) = (Arc::clone(&self.shared), Arc::default());
+            self.suspicion = Some(Suspicion {
+                place,
+                leader_answers: Arc::clone(&leader_answers),
+            });
+            tokio::task::spawn_blocking(move || {
+                leader_answers.get_or_init(|| plain.ask_leader(&topic, partition, question).is_ok());
+                shared.wake.notify_one();
+            });
+        }
+    }
+
+    /// The report that ends the session for a partition under suspicion, if its leader is there and nothing moved meanwhile.
+    fn judge(&mut self) -> Option<Report> {
+        let suspicion = self.suspicion.take_if(|suspicion| suspicion.leader_answers.get().is_some())?;
+        let place = &mut self.places[suspicion.place];
+        if suspicion.leader_answers.get() != Some(&true) || place.stillness.moved() || self.failed || self.shared.is_over() {
+            place.stillness.forgive();
+            return None;
+        }
+        let token = place.stillness.oldest()?;
+        let text = format!(
+            "failed to deliver in a pipelined session to topic `{}`: the broker closes the connection on what is sent to partition {}, and answers              when it is asked; its events go on one by one; compare batch.size with the broker's socket.request.max.bytes",
+            place.topic, place.partition
+        );
+        self.failed = true;
+        self.shared.over.store(true, Ordering::Release);
+        Some(Report::new(token, Err(PublishError::new(PublishErrorKind::Retriable, text))))
     }
 
     /// The report of a client that gave up while it had no event that could tell: one that waits for its partition does.

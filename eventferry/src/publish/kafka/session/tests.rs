@@ -5,7 +5,8 @@ use crate::publish::Delivery;
 
 /// A session whose broker is nowhere: what its client is given stays there, and the test plays the answers.
 fn session(user: &[(&str, &str)]) -> KafkaSession {
-    KafkaSession::open(&settings(user), Arc::default()).unwrap()
+    let settings = settings(user);
+    KafkaSession::open(&settings, Arc::default(), PlainProducer::new(&settings).unwrap()).unwrap()
 }
 
 fn settings(user: &[(&str, &str)]) -> Settings {

@@ -1,0 +1,104 @@
+//! What no client library here can ask of a broker, in Kafka's own bytes: quotas and rights.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Limits what a client id may produce, in bytes a second; none lifts the limit.
+///
+/// # Panics
+/// If the broker refuses.
+pub async fn throttle(broker: &str, client_id: &str, bytes_a_second: Option<f64>) {
+    let mut body = Body::default();
+    body.array(1).array(1).text("client-id").text(client_id);
+    body.array(1)
+        .text("producer_byte_rate")
+        .bytes(&bytes_a_second.unwrap_or(0.0).to_be_bytes());
+    body.bytes(&[u8::from(bytes_a_second.is_none()), 0]);
+    // AlterClientQuotas. The answer: time, one entry, its error.
+    assert_eq!(code(&ask(broker, 49, 0, &body).await, 8), 0, "the quota is refused");
+}
+
+/// What somebody may be allowed to do with a topic, by Kafka's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "all that the tests allow")]
+pub enum Right {
+    /// To publish.
+    Write = 4,
+    /// To ask about it.
+    Describe = 8,
+}
+
+/// Allows a user something on a topic.
+///
+/// # Panics
+/// If the broker refuses.
+pub async fn allow(broker: &str, user: &str, topic: &str, right: Right) {
+    // CreateAcls: one right, on a topic, by its whole name, for any host, allowed. The answer: time, one entry, its error.
+    let body = acl(user, topic, right);
+    assert_eq!(code(&ask(broker, 30, 1, &body).await, 8), 0, "the right is not granted");
+}
+
+/// Takes back what [`allow`] gave.
+///
+/// # Panics
+/// If the broker refuses.
+pub async fn forbid(broker: &str, user: &str, topic: &str, right: Right) {
+    // DeleteAcls, by the same words.
+    let body = acl(user, topic, right);
+    assert_eq!(code(&ask(broker, 31, 1, &body).await, 8), 0, "the right is not taken back");
+}
+
+fn acl(user: &str, topic: &str, right: Right) -> Body {
+    let mut body = Body::default();
+    body.array(1).bytes(&[2]).text(topic).bytes(&[3]);
+    body.text(&format!("User:{user}")).text("*").bytes(&[right as u8, 3]);
+    body
+}
+
+/// The fields of a request.
+#[derive(Default)]
+struct Body(Vec<u8>);
+
+impl Body {
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        let length = i16::try_from(text.len()).expect("a short text");
+        self.bytes(&length.to_be_bytes()).bytes(text.as_bytes())
+    }
+
+    fn array(&mut self, length: i32) -> &mut Self {
+        self.bytes(&length.to_be_bytes())
+    }
+}
+
+/// Sends one request on a connection of its own; what comes back, without its number.
+async fn ask(broker: &str, kind: i16, version: i16, body: &Body) -> Vec<u8> {
+    let asked = async {
+        let mut stream = TcpStream::connect(broker).await?;
+        let mut request = Body::default();
+        request
+            .bytes(&kind.to_be_bytes())
+            .bytes(&version.to_be_bytes())
+            .bytes(&[0; 4])
+            .text("tests");
+        request.bytes(&body.0);
+        stream.write_i32(i32::try_from(request.0.len()).expect("a short request")).await?;
+        stream.write_all(&request.0).await?;
+        let mut answer = vec![0; usize::try_from(stream.read_i32().await?).expect("a length")];
+        stream.read_exact(&mut answer).await?;
+        std::io::Result::Ok(answer.split_off(4))
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(30), asked).await;
+    answer.expect("the broker answers in time").expect("the broker answers")
+}
+
+/// The error code at a place of an answer.
+fn code(answer: &[u8], at: usize) -> i16 {
+    i16::from_be_bytes([answer[at], answer[at + 1]])
+}
