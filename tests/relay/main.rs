@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "seeds and figures belong to the report of a run")]
 
 mod crash;
+mod crash_poison;
 mod failure;
 mod order;
 mod rig;

@@ -16,7 +16,7 @@ use eventferry_tests::postgres::FreshDatabase;
 use eventferry_tests::{postgres, servers};
 use sqlx::ConnectOptions;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// Nothing a test waits for takes this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -188,21 +188,30 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// A relay in a process of its own, which can be killed.
 pub(crate) struct Process {
     child: Child,
+    /// Its end is the wish to stop; waiting for a child would close it.
+    stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
     pub(crate) async fn start(rig: &Rig) -> Self {
+        Self::start_with(rig, &[]).await
+    }
+
+    /// With options of `relay-process`.
+    pub(crate) async fn start_with(rig: &Rig, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_relay-process"))
             .arg(rig.db.options.to_url_lossy().as_str())
             .arg(&rig.kafka)
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("spawns");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut process = Self { child, lines };
+        let stdin = child.stdin.take();
+        let mut process = Self { child, stdin, lines };
         process.until("started", |line| line == "started").await;
         process
     }
@@ -235,6 +244,15 @@ impl Process {
         .await;
     }
 
+    /// Waits until it has ended by itself, and takes it away.
+    pub(crate) async fn ends(process: &mut Option<Self>) {
+        if let Some(running) = process {
+            let status = running.child.wait().await.expect("waits");
+            assert!(!status.success(), "{status}");
+        }
+        *process = None;
+    }
+
     /// SIGKILL: no destructor runs.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("kills");
@@ -242,7 +260,7 @@ impl Process {
 
     /// Closes its stdin, which it takes as the wish to stop.
     pub(crate) async fn stop(mut self) {
-        drop(self.child.stdin.take());
+        drop(self.stdin.take());
         let status = soon("the end of the relay", self.child.wait()).await.expect("waits");
         assert!(status.success(), "{status}");
     }

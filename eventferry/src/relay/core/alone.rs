@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::queue::{QueueKey, Why};
 use super::send::{Flight, Route};
@@ -40,6 +40,8 @@ pub(super) struct Alone {
     /// Careful events to go until every lane is well.
     left: usize,
     told: bool,
+    /// Delivered, and their counted attempt not yet taken back.
+    delivered: FxHashSet<RowId>,
     probes: u64,
     /// Asked after a loss.
     probe: Option<u64>,
@@ -249,6 +251,24 @@ impl Core {
         }
         self.next_alone();
         Some(one.reason)
+    }
+
+    /// What was counted before the send is taken back before the delivery is recorded: it was no refusal.
+    pub(super) fn delivered_alone(&mut self, flight: &Flight) {
+        self.alone.delivered.insert(flight.row);
+        let (lease, on_dead) = (flight.lease, self.config.policy.on_dead);
+        self.verdicts
+            .push(Verdict::new(flight.row, lease, Fault::Excused, on_dead, String::new()));
+    }
+
+    /// Whether this answer was about an event that was delivered: then it only remains to record that.
+    pub(super) fn record_delivered_alone(&mut self, verdict: &Verdict) -> bool {
+        let delivered = verdict.fault == Fault::Excused && self.alone.delivered.remove(&verdict.row);
+        if delivered {
+            self.acks.push((verdict.row, verdict.lease.lane));
+            self.ack_since.get_or_insert(self.now);
+        }
+        delivered
     }
 
     /// A suspect's connection was lost once more: it was the event, if the broker is there.

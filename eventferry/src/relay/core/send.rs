@@ -342,7 +342,7 @@ impl Core {
         self.shed_every = SHED_MIN;
         for token in tokens {
             let Some(flight) = self.land(*token) else { continue };
-            self.land_alone(*token);
+            let alone = self.land_alone(*token);
             if let Some(state) = self.routes.get_mut(&flight.route) {
                 state.progress = now;
             }
@@ -355,7 +355,11 @@ impl Core {
             self.stats.delivered += 1;
             self.clear_of_suspicion(flight.row);
             self.mark(flight.row, Known::Delivered);
-            self.acks.push((flight.row, flight.lease.lane));
+            if alone == Some(Reason::Crash) {
+                self.delivered_alone(&flight);
+            } else {
+                self.acks.push((flight.row, flight.lease.lane));
+            }
             self.leave_queue(&flight);
             if let Some(queue) = self.queues.get_mut(&flight.key) {
                 queue.progress = now;

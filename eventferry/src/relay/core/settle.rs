@@ -114,6 +114,9 @@ impl Core {
                 self.on_begun(&verdict, outcome);
                 continue;
             }
+            if self.record_delivered_alone(&verdict) {
+                continue;
+            }
             let Some(key) = self.judging.remove(&verdict.row) else { continue };
             if let (Fault::Excused, VerdictOutcome::Waits { .. }) = (verdict.fault, outcome) {
                 self.put_row_back(verdict.row, key, verdict.lease.lane, Why::Timer);

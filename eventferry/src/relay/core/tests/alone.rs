@@ -82,6 +82,10 @@ impl Bench {
         }
     }
 
+    fn acks(&self) -> bool {
+        self.commands.iter().any(|c| matches!(c, Command::Write(WriteCommand::Ack(_))))
+    }
+
     fn forgiven(&mut self) -> usize {
         let mut count = 0;
         self.commands.retain(|command| {
@@ -123,6 +127,9 @@ fn after_three_deaths_a_lane_sends_one_event_at_a_time_and_each_is_counted_first
     assert_eq!(sent.len(), 1);
     assert!(bench.probe().is_none(), "one at a time");
     bench.turn([Fact::Delivered(vec![sent[0].1])]);
+    assert!(!bench.acks(), "what was counted is taken back first");
+    assert_eq!(bench.answer_verdict(VerdictOutcome::Waits { attempts: 0 }), Fault::Excused);
+    assert!(bench.acks());
     bench.answer_probe(Presence::There);
     assert_eq!(bench.answer_verdict(WAITS), Fault::Begun { max_attempts: 3 });
     assert_eq!(bench.handed_over().len(), 1);
@@ -239,6 +246,7 @@ fn care_ends_when_there_is_nothing_left_or_a_window_went_well() {
         let sent = bench.handed_over();
         assert_eq!(sent.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [id]);
         bench.turn([Fact::Delivered(vec![sent[0].1])]);
+        assert_eq!(bench.answer_verdict(WAITS), Fault::Excused);
         bench.turn([Fact::Acked { ok: true }]);
     }
     bench.read(|_| ());
