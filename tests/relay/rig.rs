@@ -101,6 +101,15 @@ impl Rig {
         ledger
     }
 
+    /// Sets how long a lease lasts, for relays that start from now on.
+    pub(crate) async fn set_lease(&self, milliseconds: i32) {
+        sqlx::query("update outbox_meta set lease_ms = $1")
+            .bind(milliseconds)
+            .execute(&self.db.pool)
+            .await
+            .expect("updates");
+    }
+
     /// How many rows there are, by status.
     pub(crate) async fn count(&self, status: i16) -> i64 {
         sqlx::query_scalar("select count(*) from outbox where status = $1")

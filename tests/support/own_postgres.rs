@@ -465,7 +465,10 @@ fn is_alive(pid: &str) -> bool {
 }
 
 /// A port below those the system gives to connections going out, on which nobody listens now.
-fn free_port() -> u16 {
+///
+/// # Panics
+/// If there is none.
+pub fn free_port() -> u16 {
     let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     std::iter::repeat_with(|| fastrand::u16(12_000..20_000))
         .take(500)

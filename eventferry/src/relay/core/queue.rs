@@ -117,6 +117,11 @@ impl Core {
         }
     }
 
+    /// A row that waits longer than its policy can ask for waits because the database's clock was set back: it is due.
+    fn longest_wait(&self, topic: &str) -> Duration {
+        self.policy(topic).retry.ceiling(u32::MAX)
+    }
+
     /// Puts a row into its queue, or shuts the queue if the row says so. False if it shut it.
     pub(super) fn place(&mut self, row: Record) -> bool {
         let key = QueueKey::of(&row);
@@ -124,7 +129,7 @@ impl Core {
             self.shut(key, row.id - 1, Why::Held);
             return false;
         }
-        if row.ordered && row.status == Status::Failed && !row.due_in.is_zero() {
+        if row.ordered && row.status == Status::Failed && !row.due_in.is_zero() && row.due_in <= self.longest_wait(&row.topic) {
             self.shut(key, row.id - 1, Why::Retry);
             self.timer(row.due_in + RETRY_LATEST, key);
             return false;

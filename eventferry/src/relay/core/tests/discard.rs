@@ -119,7 +119,7 @@ fn an_unordered_row_is_settled_by_itself() {
 fn whatever_an_aggregate_waits_for_the_asking_is_heard() {
     let mut bench = Bench::new(config());
     let mut waiting = row(1, "a");
-    (waiting.status, waiting.attempts, waiting.due_in) = (Status::Failed, 1, std::time::Duration::from_hours(1));
+    (waiting.status, waiting.attempts, waiting.due_in) = (Status::Failed, 1, std::time::Duration::from_mins(4));
     bench.read(|batch| batch.fresh = vec![waiting, row(2, "a")]);
     assert!(bench.ids().is_empty());
     bench.due(vec![asked(row(1, "a"))]);

@@ -35,7 +35,7 @@ fn config() -> CoreConfig {
         pipelined: false,
         policy: Policy {
             max_attempts: 3,
-            retry: RetryPolicy::fixed(Duration::from_secs(1)),
+            retry: RetryPolicy::linear(Duration::from_secs(1), Duration::from_mins(5)),
             on_dead: OnDead::Continue,
         },
         topics: HashMap::new(),
@@ -340,6 +340,16 @@ fn a_lease_that_lapsed_and_came_back_does_not_take_in_the_read_that_was_under_wa
     assert_eq!(bench.ids(), [0; 0], "11 comes first");
     let (_, lanes) = bench.main_read();
     assert!(lanes.iter().all(|lane| lane.cursor == 0));
+}
+
+/// The database's clock was set back by an hour: the aggregate must not stand for as long.
+#[test]
+fn a_wait_that_no_policy_asks_for_is_over() {
+    let mut bench = Bench::new(config());
+    let mut failed = row(1, "a");
+    (failed.status, failed.due_in) = (Status::Failed, Duration::from_hours(1));
+    bench.read(|batch| batch.fresh = vec![failed, row(2, "a")]);
+    assert_eq!(bench.ids(), [1]);
 }
 
 #[test]
