@@ -32,4 +32,4 @@ pub use publish::{Delivery, PublishError, PublishErrorKind, Publisher};
 #[doc(inline)]
 pub use registry::{DecodeError, DecodeErrorKind, Draft, Enqueue, EnqueueError, EnqueueErrorKind, Outbox, SchemaError};
 #[doc(inline)]
-pub use store::{OpenTransaction, Receipt, Retention, Store, StoreError, StoreErrorKind};
+pub use store::{OpenTransaction, Operate, Receipt, Retention, Store, StoreError, StoreErrorKind};

@@ -43,6 +43,7 @@ CREATE INDEX ix_outbox_lane ON outbox (lane, id) WHERE status IN (0, 3, 5);
 CREATE INDEX ix_outbox_tx ON outbox (tx, id) WHERE status = 0;
 CREATE INDEX ix_outbox_key ON outbox (order_key, ordered, id) WHERE status IN (0, 3, 5);
 CREATE INDEX ix_outbox_due ON outbox (lane, available_at, id) WHERE status IN (1, 3);
+CREATE INDEX ix_outbox_dead ON outbox (id) WHERE status IN (4, 5);
 
 COMMENT ON TABLE outbox IS 'eventferry: events on their way to the broker';
 COMMENT ON COLUMN outbox.status IS '0 pending, 1 scheduled, 2 done, 3 failed and waiting, 4 dead, 5 dead and holding its aggregate';

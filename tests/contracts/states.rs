@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use eventferry::outbox::{OnDead, Outcome, Status, after_attempt};
+use eventferry::outbox::{Effect, Move, OnDead, Outcome, Status, after_attempt, after_move};
 
 fn document() -> String {
     std::fs::read_to_string(crate::project_file("docs/state-machine.md")).expect("docs/state-machine.md is there")
@@ -83,5 +83,24 @@ fn every_move_is_what_the_code_decides() {
     }
     for status in every_status() {
         assert!(seen.contains(&status), "{status:?} has no row");
+    }
+}
+
+#[test]
+fn every_move_of_a_person_is_what_the_code_decides() {
+    let rows = table(&document(), "stands at");
+    let named: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+    let expected: Vec<String> = every_status().iter().map(|status| format!("{status:?}")).collect();
+    assert_eq!(named, expected);
+    for (row, status) in rows.iter().zip(every_status()) {
+        for (cell, what) in row[1..].iter().zip(Move::ALL) {
+            let decided = match after_move(status, what) {
+                Effect::To(to) => format!("{to:?}"),
+                Effect::Mark => "marked".to_owned(),
+                Effect::Refused => "refused".to_owned(),
+                effect => panic!("`{effect:?}` is not in the document"),
+            };
+            assert_eq!(*cell, decided, "{what:?} of a row that is {status:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ mod trace;
 #[doc(inline)]
 pub use headers::Headers;
 pub use message::{IncomingMessage, Message};
-pub use names::{AggregateId, AggregateType, MessageId, NameError, TableName, Topic};
+pub use names::{AggregateId, AggregateType, MessageId, NameError, Operator, TableName, Topic};
 pub use trace::{TraceContext, TraceContextError};
 
 use std::marker::PhantomData;

@@ -160,6 +160,33 @@ text_name! {
     AggregateId, "aggregate id", no_nul
 }
 
+/// Says what is wrong with the name of an operator.
+fn operator_problem(name: &str) -> Option<&'static str> {
+    if name.trim() != name || name.is_empty() {
+        return Some("an operator's name must not be empty, nor begin or end with a space");
+    }
+    if name.len() > 200 {
+        return Some("an operator's name has at most 200 bytes");
+    }
+    name.chars()
+        .any(char::is_control)
+        .then_some("an operator's name must not hold control characters")
+}
+
+text_name! {
+    /// Who decides about dead events, as it is written beside each decision: 1 to 200 bytes without control characters.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::event::Operator;
+    ///
+    /// assert_eq!(Operator::new("alice@example.com")?.as_str(), "alice@example.com");
+    /// assert!(Operator::new("alice\nbob").is_err());
+    /// # Ok::<(), eventferry::NameError>(())
+    /// ```
+    Operator, "operator", operator_problem
+}
+
 /// What makes an event the same event: a UUID, version 7 unless the caller gives one.
 ///
 /// Every copy of an event, redelivered or not, carries the same message id.

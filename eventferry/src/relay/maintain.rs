@@ -9,13 +9,19 @@ use super::observe::Outage;
 use crate::store::{Retention, Store};
 
 const EVERY: Duration = Duration::from_secs(30);
+/// Where acks delete their rows, those that an operator discarded are left: they are kept as long as delivered ones would be by default.
+const KEPT_OTHERWISE: Duration = Duration::from_hours(7 * 24);
+const RARELY: Duration = Duration::from_hours(1);
 /// Rows of one statement: short enough to disturb nobody.
 const CHUNK: u32 = 2_000;
 
 pub(super) async fn run<S: Store>(store: Arc<S>, retention: Retention) {
-    let Retention::Keep(older_than) = retention else { return };
+    let (older_than, every) = match retention {
+        Retention::Keep(older_than) => (older_than, EVERY),
+        Retention::Delete => (KEPT_OTHERWISE, RARELY),
+    };
     let mut outage = Outage::new("purge delivered rows");
-    let mut rounds = interval(EVERY);
+    let mut rounds = interval(every);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         rounds.tick().await;

@@ -7,6 +7,7 @@ mod error;
 #[cfg(feature = "_sql")]
 mod headers;
 pub mod memory;
+mod operate;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod relaying;
@@ -24,6 +25,8 @@ use crate::outbox::{LaneLease, NewRecord, Record, RowId, Status};
 
 pub(crate) use check::{check_consumer, check_records};
 pub use error::{StoreError, StoreErrorKind};
+pub use operate::{Moved, MovedMany, Operate, RowFilter, ShowPayload, StoredRow, Trace};
+pub(crate) use operate::{moved, steps};
 pub use relaying::{
     AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Taken, Verdict,
     VerdictOutcome,

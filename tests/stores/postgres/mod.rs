@@ -4,6 +4,7 @@
 
 mod late;
 mod locks;
+mod operate;
 mod order;
 mod own;
 mod plans;

@@ -149,6 +149,18 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
         ("done, deleted, free", sql!("done_delete_free"), format!("{ids}, {message_ids}")),
         ("fail", sql!("fail"), verdicts),
         ("purge", sql!("purge"), "1000000, 1000, 0".to_owned()),
+        ("list dead", sql!("list"), "'{4,5}', 0, 100, NULL, NULL, NULL, NULL".to_owned()),
+        (
+            "move",
+            sql!("move"),
+            format!("{message_ids}, '{{4,5}}', '{{2,2}}', '{{x,x}}', 'me', false"),
+        ),
+        ("status of", sql!("status_of"), message_ids.clone()),
+        (
+            "discard asked",
+            sql!("discard_asked"),
+            format!("{relay}, {ids}, {message_ids}, {row_lanes}, {}", "array_fill(1::int8, ARRAY[1000])"),
+        ),
         ("take", sql!("take"), format!("{relay}, 64")),
         ("renew", sql!("renew"), format!("{relay}, {lanes}, {zero}")),
     ];

@@ -4,7 +4,18 @@ use sqlx::{Row as _, SqlitePool};
 
 use super::Fresh;
 
-const STATEMENTS: [(&str, &str); 10] = [
+const STATEMENTS: [(&str, &str); 15] = [
+    ("list", include_str!("../../../eventferry/src/store/sqlite/sql/list.sql")),
+    ("show", include_str!("../../../eventferry/src/store/sqlite/sql/show.sql")),
+    ("move", include_str!("../../../eventferry/src/store/sqlite/sql/move.sql")),
+    (
+        "statuses_of",
+        include_str!("../../../eventferry/src/store/sqlite/sql/statuses_of.sql"),
+    ),
+    (
+        "discard_asked",
+        include_str!("../../../eventferry/src/store/sqlite/sql/discard_asked.sql"),
+    ),
     ("read", include_str!("../../../eventferry/src/store/sqlite/sql/read.sql")),
     (
         "read_aggregates",
@@ -55,6 +66,7 @@ async fn lanes_are_read_through_their_own_index() {
         ("read_due", "ix_outbox_due (lane=? AND available_at=? AND id>?)"),
         ("read_due", "ix_outbox_due (lane=? AND available_at>? AND available_at<?)"),
         ("purge", "ix_outbox_done (processed_at<?)"),
+        ("list", "ix_outbox_dead (id>?)"),
     ] {
         let sql = STATEMENTS.iter().find(|(n, _)| *n == name).unwrap().1;
         let plan = plan(&outbox.pool, sql).await;

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
+use crate::clock::from_micros;
+use crate::event::{MessageId, Operator};
+use crate::outbox::{Move, Status, order_key};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::error::error;
-use crate::store::sqlite::row::get;
-use crate::store::{Fault, RelayId, StoreError, Verdict, VerdictOutcome};
+use crate::store::sqlite::row::{get, record, status};
+use crate::store::{Fault, Moved, Operate, RelayId, RowFilter, ShowPayload, StoreError, StoredRow, Verdict, VerdictOutcome, moved, steps};
 
 impl SqliteStore {
     /// Settles what an operator asked to discard; the outcomes by id of those verdicts whose lease is good.
@@ -50,4 +54,77 @@ impl SqliteStore {
         }
         Ok(outcomes)
     }
+}
+
+impl Operate for SqliteStore {
+    async fn list(&self, filter: &RowFilter, after: i64, limit: u32) -> Result<Vec<StoredRow>, StoreError> {
+        filter.check()?;
+        let statuses: Vec<i16> = filter.statuses.iter().map(|status| status.code()).collect();
+        let aggregate = filter.aggregate.as_ref();
+        let rows = sqlx::query(self.sql.list.clone())
+            .bind(serde_json::Value::from(statuses).to_string())
+            .bind(after)
+            .bind(limit)
+            .bind(filter.topic.as_deref())
+            .bind(aggregate.map(|(kind, id)| order_key(kind, id)))
+            .bind(aggregate.map(|(kind, _)| kind.as_str()))
+            .bind(aggregate.map(|(_, id)| id.as_str()))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|source| error("list rows of", &self.table, source))?;
+        rows.iter().map(stored).collect()
+    }
+
+    async fn show(&self, id: MessageId, payload: ShowPayload) -> Result<Option<StoredRow>, StoreError> {
+        let row = sqlx::query(self.sql.show.clone())
+            .bind(Uuid::from(id))
+            .bind(payload == ShowPayload::Read)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|source| error("show a row of", &self.table, source))?;
+        row.as_ref().map(stored).transpose()
+    }
+
+    async fn apply_to(&self, what: Move, ids: &[MessageId], from: &[Status], by: &Operator) -> Result<Vec<Moved>, StoreError> {
+        let steps: Vec<serde_json::Value> = steps(what, from)
+            .into_iter()
+            .map(|step| serde_json::json!({"from": step.from.code(), "to": step.to.code(), "trace": step.trace}))
+            .collect();
+        let changed = sqlx::query(self.sql.move_rows.clone())
+            .bind(ids_as_json(ids.iter()))
+            .bind(serde_json::Value::from(steps).to_string())
+            .bind(by.as_str())
+            .bind(what == Move::Requeue)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|source| error("move rows of", &self.table, source))?;
+        let changed = by_message_id(&changed)?;
+        let rest = ids.iter().filter(|id| !changed.contains_key(id));
+        let found = sqlx::query(self.sql.statuses_of.clone())
+            .bind(ids_as_json(rest))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|source| error("look for rows that did not move in", &self.table, source))?;
+        let found = by_message_id(&found)?;
+        let answer = |id| moved(what, from, changed.get(id).copied(), found.get(id).copied());
+        Ok(ids.iter().map(answer).collect())
+    }
+}
+
+fn ids_as_json<'a>(ids: impl Iterator<Item = &'a MessageId>) -> String {
+    let hex: Vec<String> = ids.map(|id| Uuid::from(*id).simple().to_string()).collect();
+    serde_json::Value::from(hex).to_string()
+}
+
+fn by_message_id(rows: &[SqliteRow]) -> Result<HashMap<MessageId, Status>, StoreError> {
+    let pair = |row| Ok((MessageId::from(get::<Uuid>(row, "message_id")?), status(get(row, "status")?)?));
+    rows.iter().map(pair).collect()
+}
+
+fn stored(row: &SqliteRow) -> Result<StoredRow, StoreError> {
+    let mut stored = StoredRow::new(record(row)?);
+    stored.available_at = get::<Option<i64>>(row, "available_at")?.map(from_micros);
+    stored.processed_at = get::<Option<i64>>(row, "processed_at")?.map(from_micros);
+    stored.last_error = get(row, "last_error")?;
+    Ok(stored)
 }

@@ -31,6 +31,7 @@ CREATE UNIQUE INDEX ix_outbox_message ON outbox (message_id);
 CREATE INDEX ix_outbox_fresh ON outbox (lane, id) WHERE status IN (0, 3, 5);
 CREATE INDEX ix_outbox_aggregate ON outbox (order_key, ordered, id) WHERE status IN (0, 3, 5);
 CREATE INDEX ix_outbox_due ON outbox (lane, available_at, id) WHERE status IN (1, 3);
+CREATE INDEX ix_outbox_dead ON outbox (id) WHERE status IN (4, 5);
 CREATE INDEX ix_outbox_done ON outbox (processed_at) WHERE status = 2;
 
 CREATE TABLE outbox_lane (

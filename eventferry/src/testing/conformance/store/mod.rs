@@ -16,6 +16,7 @@ pub mod enqueue;
 pub mod inbox;
 pub mod lanes;
 pub mod late;
+pub mod operate;
 pub mod order;
 pub mod reading;
 mod support;
@@ -24,7 +25,7 @@ pub mod verdicts;
 use std::future::Future;
 
 use crate::event::TableName;
-use crate::store::{InboxTransaction, Store};
+use crate::store::{InboxTransaction, Operate, Store};
 
 /// One fresh outbox, and how to write into it.
 ///
@@ -67,7 +68,7 @@ use crate::store::{InboxTransaction, Store};
 /// ```
 pub trait Harness: Send + Sync {
     /// The store under test.
-    type Store: Store;
+    type Store: Store + Operate;
     /// Its open transaction, which also keeps the inbox.
     type Transaction: InboxTransaction + 'static;
 
@@ -209,6 +210,24 @@ macro_rules! conformance_store {
                 due_rows_are_paged_by_time_and_id
                 rows_that_are_not_due_stay_out
             }
+            operate {
+                every_move_is_what_the_table_of_moves_says
+                dead_rows_are_listed_by_id_page_by_page
+                a_list_is_filtered_by_topic_aggregate_and_status
+                what_nobody_decides_about_is_not_listed
+                a_payload_is_shown_only_if_it_is_asked_for
+                a_dead_event_comes_back_without_its_place
+                a_holding_event_comes_back_in_its_place
+                a_released_event_stays_dead
+                a_discarded_event_is_purged_like_a_delivered_one
+                a_waiting_event_is_settled_by_its_owner_when_it_is_asked_for
+                what_is_asked_for_is_settled_under_a_good_lease_only
+                a_delivery_comes_before_the_asking
+                an_event_that_was_brought_back_is_not_asked_for_any_more
+                moves_answer_in_the_order_given
+                rows_are_moved_by_filter_in_chunks
+                a_move_leaves_who_and_when
+            }
             inbox {
                 a_message_is_first_once
                 consumers_do_not_share_their_memory
@@ -246,6 +265,7 @@ mod tests {
             include_str!("inbox.rs"),
             include_str!("lanes.rs"),
             include_str!("late.rs"),
+            include_str!("operate.rs"),
             include_str!("order.rs"),
             include_str!("reading.rs"),
             include_str!("verdicts.rs"),
