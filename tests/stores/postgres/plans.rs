@@ -149,7 +149,6 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
         ("done, deleted, free", sql!("done_delete_free"), format!("{ids}, {message_ids}")),
         ("fail", sql!("fail"), verdicts),
         ("purge", sql!("purge"), "1000000, 1000, 0".to_owned()),
-        ("list dead", sql!("list"), "'{4,5}', 0, 100, NULL, NULL, NULL, NULL".to_owned()),
         (
             "move",
             sql!("move"),
@@ -184,6 +183,11 @@ async fn no_statement_of_a_relay_walks_the_backlog_whatever_the_statistics_say()
     assert_eq!(check_all(&outbox).await, [""; 0], "with statistics of an empty table");
     outbox.run("ANALYZE outbox").await;
     assert_eq!(check_all(&outbox).await, [""; 0], "with fresh statistics");
+    // An operator's list; without statistics it may sort the dead rows, and these alone.
+    let plan = explain(&outbox, sql!("list"), "'{4,5}', 0, 100, NULL, NULL, NULL, NULL").await;
+    let mut found = Vec::new();
+    problems("list of dead rows", &plan, &mut found);
+    assert_eq!(found, [""; 0]);
 }
 
 /// A test of the test: the shape with the lane and the cursor pushed into the late arms, as first written, is found out.

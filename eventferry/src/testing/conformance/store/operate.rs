@@ -73,7 +73,7 @@ pub async fn every_move_is_what_the_table_of_moves_says<H: Harness>(h: &H) {
 async fn graves<H: Harness>(h: &H, owner: &Owner, records: Vec<NewRecord>) -> Vec<Record> {
     let ids: Vec<MessageId> = put(h, records).await.iter().map(Receipt::message_id).collect();
     let rows: Vec<Record> = read_all(h).await.into_iter().filter(|row| ids.contains(&row.message_id)).collect();
-    let on_dead = |n: usize| if n % 3 == 0 { OnDead::Hold } else { OnDead::Continue };
+    let on_dead = |n: usize| if n.is_multiple_of(3) { OnDead::Hold } else { OnDead::Continue };
     let verdicts = rows
         .iter()
         .enumerate()
@@ -114,7 +114,7 @@ pub async fn a_list_is_filtered_by_topic_aggregate_and_status<H: Harness>(h: &H)
     let owner = Owner::of_all_lanes(h).await;
     let mut records: Vec<NewRecord> = (0..6).map(|n| event(&(n % 3).to_string())).collect();
     for record in &mut records[4..] {
-        record.topic = "invoices".to_owned();
+        "invoices".clone_into(&mut record.topic);
     }
     graves(h, &owner, records).await;
     let count = async |filter: RowFilter| h.store().list(&filter, 0, 100).await.unwrap().len();
@@ -350,7 +350,7 @@ pub async fn rows_are_moved_by_filter_in_chunks<H: Harness>(h: &H) {
     let owner = Owner::of_all_lanes(h).await;
     let mut records: Vec<NewRecord> = (0..1_200).map(|n| event(&n.to_string())).collect();
     for record in &mut records[1_100..] {
-        record.topic = "invoices".to_owned();
+        "invoices".clone_into(&mut record.topic);
     }
     graves(h, &owner, records).await;
     let all = h
