@@ -192,7 +192,8 @@ pub trait Store: Send + Sync + 'static {
     /// Records failures, one answer for each verdict, in the order given.
     ///
     /// A verdict changes a row only while its lease is the lane's current one and the row is pending, scheduled or failed. One call names a
-    /// row at most once.
+    /// row at most once. A verdict may be repeated when its answer was lost: by its [`attempts`](Verdict::attempts) it is known and not
+    /// counted again.
     fn fail(&self, relay: RelayId, verdicts: &[Verdict]) -> impl Future<Output = Result<Vec<VerdictOutcome>, StoreError>> + Send;
 
     /// Deletes up to `limit` rows that were delivered (or discarded) longer than `older_than` ago; answers how many.

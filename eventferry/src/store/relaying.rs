@@ -222,6 +222,9 @@ impl DueRow {
 pub struct Verdict {
     /// The row.
     pub row: RowId,
+    /// The attempts it had when it was read, or that an earlier verdict counted. Where the row has others by now, this verdict has been
+    /// written before and only its answer was lost: nothing is counted again.
+    pub attempts: u32,
     /// The lease under which the row was sent; a verdict under an older epoch changes nothing.
     pub lease: LaneLease,
     /// What was wrong.
@@ -234,9 +237,10 @@ pub struct Verdict {
 
 impl Verdict {
     /// A verdict on a row.
-    pub fn new(row: RowId, lease: LaneLease, fault: Fault, on_dead: OnDead, error: impl Into<String>) -> Self {
+    pub fn new(row: RowId, attempts: u32, lease: LaneLease, fault: Fault, on_dead: OnDead, error: impl Into<String>) -> Self {
         Self {
             row,
+            attempts,
             lease,
             fault,
             on_dead,

@@ -110,13 +110,14 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
     let relay = "'00000000-0000-0000-0000-000000000001'";
     let hundred = |value: &str| format!("array_fill({value}, ARRAY[100])");
     let verdicts = format!(
-        "{relay}, ({ids}::int8[])[1:100], ({message_ids}::uuid[])[1:100], ({row_lanes}::int2[])[1:100], {}, {}, {}, {}, {}, {}",
+        "{relay}, ({ids}::int8[])[1:100], ({message_ids}::uuid[])[1:100], ({row_lanes}::int2[])[1:100], {}, {}, {}, {}, {}, {}, {}",
         hundred("1::int8"),
         hundred("0::int2"),
         hundred("1000::int8"),
         hundred("5::int8"),
         hundred("false"),
-        hundred("'no'::text")
+        hundred("'no'::text"),
+        hundred("0")
     );
     let cases = [
         ("takeover", sql!("read"), format!("{lanes}, {zero}, {room}, '{{}}', {none}, 1000")),

@@ -120,7 +120,14 @@ async fn race(how: Write, takeovers: i64) -> Option<Counts> {
                     delay: Duration::ZERO,
                     max_attempts: 0,
                 };
-                let verdict = Verdict::new(row.row(), LaneLease::new(lane, epoch), fault, OnDead::Continue, epoch.to_string());
+                let verdict = Verdict::new(
+                    row.row(),
+                    0,
+                    LaneLease::new(lane, epoch),
+                    fault,
+                    OnDead::Continue,
+                    epoch.to_string(),
+                );
                 let changed = match how {
                     Write::Fail => store
                         .fail(relay, &[verdict])
@@ -266,14 +273,14 @@ async fn acks_and_verdicts_of_the_same_rows_do_not_deadlock() {
         delay: Duration::ZERO,
         max_attempts: 0,
     };
-    let verdict = |row: &Record| Verdict::new(row.row(), held[usize::from(row.lane())], fault, OnDead::Continue, "no");
+    let verdict = |row: &Record| Verdict::new(row.row(), 0, held[usize::from(row.lane())], fault, OnDead::Continue, "no");
     let verdicts: Vec<_> = rows.iter().map(verdict).collect();
     let (one, two) = (
         eventferry::store::postgres::PostgresStore::new(outbox.database.pool.clone()),
         eventferry::store::postgres::PostgresStore::new(outbox.database.pool.clone()),
     );
     for _ in 0..20 {
-        outbox.run("UPDATE outbox SET status = 0").await;
+        outbox.run("UPDATE outbox SET status = 0, attempts = 0").await;
         let (acked, failed) = within(async { tokio::join!(one.done(&names, Retention::default()), two.fail(relay, &verdicts)) }).await;
         acked.unwrap();
         failed.unwrap();

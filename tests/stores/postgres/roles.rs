@@ -103,7 +103,7 @@ async fn a_relay_needs_no_more_than_the_documented_rights() {
     store.done(&[kept.row()], Retention::default()).await.unwrap();
     store.done(&[deleted.row()], Retention::Delete).await.unwrap();
     let lease = held.iter().find(|lease| lease.lane == failed.lane()).unwrap();
-    let verdict = Verdict::new(failed.row(), *lease, Fault::Rejected, OnDead::Continue, "no");
+    let verdict = Verdict::new(failed.row(), 0, *lease, Fault::Rejected, OnDead::Continue, "no");
     store.fail(relay, &[verdict]).await.unwrap();
     let statuses = store.look_up(&[kept.row(), deleted.row(), failed.row()]).await.unwrap();
     assert_eq!(statuses, [Some(Status::Done), None, Some(Status::Dead)]);

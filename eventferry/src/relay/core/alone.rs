@@ -184,7 +184,8 @@ impl Core {
                 let fault = Fault::Begun {
                     max_attempts: policy.max_attempts,
                 };
-                self.verdicts.push(Verdict::new(row, flight.lease, fault, policy.on_dead, BEGUN));
+                self.verdicts
+                    .push(Verdict::new(row, flight.attempts, flight.lease, fault, policy.on_dead, BEGUN));
                 Stage::Counting { flight, record }
             }
             Reason::Suspect => self.send_alone(flight, record),
@@ -216,6 +217,14 @@ impl Core {
                 let stage = self.send_alone(flight, record);
                 self.alone.one = Some(One { row, reason, stage });
                 return;
+            }
+            VerdictOutcome::Waits { attempts } if self.lane(flight.lease.lane).lease == Some(flight.lease) => {
+                // The lane is being handed back: what was not sent is not counted.
+                flight.attempts = attempts.saturating_sub(1);
+                self.bytes -= flight.bytes;
+                self.leave_queue(&flight);
+                let policy = self.policy(&record.topic);
+                self.excuse(&flight, &policy, String::new());
             }
             VerdictOutcome::Waits { .. } | VerdictOutcome::LaneLost => {
                 self.bytes -= flight.bytes;
@@ -257,8 +266,14 @@ impl Core {
     pub(super) fn delivered_alone(&mut self, flight: &Flight) {
         self.alone.delivered.insert(flight.row);
         let (lease, on_dead) = (flight.lease, self.config.policy.on_dead);
-        self.verdicts
-            .push(Verdict::new(flight.row, lease, Fault::Excused, on_dead, String::new()));
+        self.verdicts.push(Verdict::new(
+            flight.row,
+            flight.attempts + 1,
+            lease,
+            Fault::Excused,
+            on_dead,
+            String::new(),
+        ));
     }
 
     /// Whether this answer was about an event that was delivered: then it only remains to record that.

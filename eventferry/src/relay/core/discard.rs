@@ -23,7 +23,7 @@ impl Core {
         self.mark(row, Known::Judging);
         self.lane_mut(lease.lane).open += 1;
         let policy = self.policy(&record.topic);
-        self.judge(row, key, lease, Fault::Discarded, &policy, String::new());
+        self.judge((row, record.attempts), key, lease, Fault::Discarded, &policy, String::new());
         true
     }
 

@@ -372,10 +372,10 @@ impl Core {
     /// A plain publish failed: whose fault is it?
     pub(super) fn on_refused(&mut self, token: u64, kind: PublishErrorKind, error: String, message: Message) {
         let Some(flight) = self.land(token) else { return };
-        if let Some(letter) = flight.letter {
+        if let Some(letter) = &flight.letter {
             // The dead-letter topic did not take it: the row waits, and is tried again from the start.
             let error = format!("{}; dead-letter topic: {error}", letter.reason);
-            self.judge_wait(flight.row, flight.key, flight.lease, &letter.policy, error);
+            self.judge_wait(&flight, &letter.policy, error);
             return;
         }
         let alone = self.land_alone(token);

@@ -71,7 +71,8 @@ impl Core {
         } else {
             Fault::Refused { delay, max_attempts }
         };
-        self.judge(flight.row, flight.key, flight.lease, fault, policy, error);
+        let known = flight.attempts + u32::from(counted);
+        self.judge((flight.row, known), flight.key, flight.lease, fault, policy, error);
     }
 
     /// An attempt that was counted before it was made was not the event's to lose: it is taken back.
@@ -80,26 +81,44 @@ impl Core {
             self.shut(flight.key, flight.row.id - 1, Why::Verdict);
         }
         self.mark(flight.row, Known::Judging);
-        self.judge(flight.row, flight.key, flight.lease, Fault::Excused, policy, error);
+        self.judge(
+            (flight.row, flight.attempts + 1),
+            flight.key,
+            flight.lease,
+            Fault::Excused,
+            policy,
+            error,
+        );
     }
 
     pub(super) fn judge_dead(&mut self, row: RowId, key: QueueKey, lease: LaneLease, policy: &Policy, error: String) {
-        self.judge(row, key, lease, Fault::Rejected, policy, error);
+        // A death is not counted, so it cannot be counted twice.
+        self.judge((row, 0), key, lease, Fault::Rejected, policy, error);
     }
 
     /// The dead-letter topic is away: the row waits however many attempts it had.
-    pub(super) fn judge_wait(&mut self, row: RowId, key: QueueKey, lease: LaneLease, policy: &Policy, error: String) {
+    pub(super) fn judge_wait(&mut self, flight: &Flight, policy: &Policy, error: String) {
         let delay = policy.retry.delay(policy.max_attempts.max(1), self.rng.f64());
-        self.judge(row, key, lease, Fault::Refused { delay, max_attempts: 0 }, policy, error);
+        let fault = Fault::Refused { delay, max_attempts: 0 };
+        self.judge((flight.row, flight.attempts), flight.key, flight.lease, fault, policy, error);
     }
 
-    pub(super) fn judge(&mut self, row: RowId, key: QueueKey, lease: LaneLease, fault: Fault, policy: &Policy, error: String) {
+    /// The row comes with the attempts it is known to have.
+    pub(super) fn judge(
+        &mut self,
+        (row, attempts): (RowId, u32),
+        key: QueueKey,
+        lease: LaneLease,
+        fault: Fault,
+        policy: &Policy,
+        error: String,
+    ) {
         self.judging.insert(row, key);
         let mut error = error;
         if error.len() > ERROR_MAX {
             error.truncate(error.floor_char_boundary(ERROR_MAX));
         }
-        self.verdicts.push(Verdict::new(row, lease, fault, policy.on_dead, error));
+        self.verdicts.push(Verdict::new(row, attempts, lease, fault, policy.on_dead, error));
     }
 
     pub(super) fn on_judged(&mut self, verdicts: Vec<Verdict>, outcomes: Option<Vec<VerdictOutcome>>) {

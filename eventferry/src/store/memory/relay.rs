@@ -35,6 +35,12 @@ impl Row {
 
     /// A verdict's effect on a row that is pending, scheduled or failed.
     fn refuse(&mut self, verdict: &Verdict, now: i64) -> VerdictOutcome {
+        let again = self.record.attempts != verdict.attempts && !matches!(verdict.fault, Fault::Rejected | Fault::Discarded);
+        if again {
+            return VerdictOutcome::Waits {
+                attempts: self.record.attempts,
+            };
+        }
         let (outcome, max_attempts) = match verdict.fault {
             Fault::Discarded => return self.discard_asked(now),
             Fault::Rejected => (Outcome::Rejected, 0),

@@ -112,6 +112,7 @@ impl PostgresStore {
             .bind(each().map(|v| terms(v.fault).2).bind_iter())
             .bind(each().map(|v| v.on_dead == OnDead::Hold).bind_iter())
             .bind(each().map(|v| error_text(&v.error)).bind_iter())
+            .bind(each().map(|v| i32::try_from(v.attempts).unwrap_or(i32::MAX)).bind_iter())
             .fetch_all(session.connection())
             .await;
         let rows = session.finish("record refusals", &self.table, answer)?;

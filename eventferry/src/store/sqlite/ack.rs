@@ -81,6 +81,7 @@ fn as_json(verdict: &Verdict) -> serde_json::Value {
         "lane": verdict.lease.lane,
         "epoch": verdict.lease.epoch,
         "kind": kind,
+        "attempts": verdict.attempts,
         "delay": delay,
         "max_attempts": max_attempts,
         "holds": u8::from(verdict.on_dead == OnDead::Hold),

@@ -233,6 +233,19 @@ fn a_lane_that_was_lost_while_an_attempt_was_counted_sends_nothing() {
 }
 
 #[test]
+fn an_attempt_that_was_counted_and_not_made_is_taken_back_when_the_relay_stops() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a")]);
+    bench.answer_probe(Presence::There);
+    bench.turn([Fact::Stop]);
+    bench.answer_verdict(WAITS);
+    assert_eq!(bench.ids(), [0; 0]);
+    assert_eq!(bench.answer_verdict(VerdictOutcome::Waits { attempts: 0 }), Fault::Excused);
+    assert!(bench.core.is_closed());
+}
+
+#[test]
 fn care_ends_when_there_is_nothing_left_or_a_window_went_well() {
     let mut bench = Bench::new(CoreConfig { window: 16, ..config() });
     bench.taken_again(|_| 3);

@@ -186,6 +186,7 @@ macro_rules! conformance_store {
                 a_refused_event_waits_until_it_is_due
                 attempts_and_death_are_decided_together
                 no_limit_of_attempts_means_for_ever
+                a_verdict_that_is_repeated_counts_once
                 a_dead_event_can_hold_its_aggregate
                 an_unordered_event_waits_and_dies_by_itself
                 a_rejected_event_is_dead_at_once

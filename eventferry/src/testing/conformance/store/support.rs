@@ -1,6 +1,8 @@
 //! What the cases share.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::event::MessageId;
@@ -141,6 +143,8 @@ pub(super) async fn take<H: Harness>(h: &H, relay: RelayId, limit: u8) -> Vec<La
 pub(super) struct Owner {
     pub(super) id: RelayId,
     pub(super) leases: Vec<LaneLease>,
+    /// Attempts that verdicts of this owner counted.
+    counted: Mutex<HashMap<MessageId, u32>>,
 }
 
 impl Owner {
@@ -149,7 +153,11 @@ impl Owner {
         h.store().open(id).await.unwrap();
         let leases = take(h, id, LANES).await;
         assert_eq!(leases.len(), usize::from(LANES), "all lanes of a fresh outbox are free");
-        Self { id, leases }
+        Self {
+            id,
+            leases,
+            counted: Mutex::default(),
+        }
     }
 
     pub(super) fn lease(&self, lane: u8) -> LaneLease {
@@ -158,13 +166,28 @@ impl Owner {
 
     /// A verdict on a row under the lease of its lane.
     pub(super) fn verdict(&self, record: &Record, fault: Fault, on_dead: OnDead) -> Verdict {
-        Verdict::new(record.row(), self.lease(record.lane()), fault, on_dead, "the broker said no")
+        let attempts = self.counted().get(&record.message_id).copied().unwrap_or(record.attempts);
+        Verdict::new(
+            record.row(),
+            attempts,
+            self.lease(record.lane()),
+            fault,
+            on_dead,
+            "the broker said no",
+        )
     }
 
     pub(super) async fn fail<H: Harness>(&self, h: &H, record: &Record, fault: Fault, on_dead: OnDead) -> VerdictOutcome {
         let outcomes = h.store().fail(self.id, &[self.verdict(record, fault, on_dead)]).await.unwrap();
         assert_eq!(outcomes.len(), 1, "one answer for each verdict");
+        if let VerdictOutcome::Waits { attempts } = outcomes[0] {
+            self.counted().insert(record.message_id, attempts);
+        }
         outcomes[0]
+    }
+
+    fn counted(&self) -> MutexGuard<'_, HashMap<MessageId, u32>> {
+        self.counted.lock().unwrap()
     }
 }
 

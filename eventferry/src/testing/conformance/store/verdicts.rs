@@ -49,6 +49,32 @@ pub async fn no_limit_of_attempts_means_for_ever<H: Harness>(h: &H) {
     }
 }
 
+/// The answer of a verdict was lost with the connection, and the relay says it again: that is one refusal, not two.
+pub async fn a_verdict_that_is_repeated_counts_once<H: Harness>(h: &H) {
+    let owner = Owner::of_all_lanes(h).await;
+    let (ordered, free) = (put_one(h, event("42")).await, put_one(h, unordered("43")).await);
+    for row in [ordered, free] {
+        let verdict = owner.verdict(&row, refused(2), OnDead::Continue);
+        for _ in 0..3 {
+            let outcomes = h.store().fail(owner.id, std::slice::from_ref(&verdict)).await.unwrap();
+            assert_eq!(outcomes, [VerdictOutcome::Waits { attempts: 1 }]);
+        }
+        let mut second = verdict;
+        second.attempts = 1;
+        for expected in [VerdictOutcome::Dead, VerdictOutcome::Settled] {
+            assert_eq!(h.store().fail(owner.id, std::slice::from_ref(&second)).await.unwrap(), [expected]);
+        }
+    }
+    let row = put_one(h, event("44")).await;
+    let begun = owner.verdict(&row, Fault::Begun { max_attempts: 1 }, OnDead::Continue);
+    let mut excused = begun.clone();
+    (excused.fault, excused.attempts) = (Fault::Excused, 1);
+    for (verdict, attempts) in [(&begun, 1), (&begun, 1), (&excused, 0), (&excused, 0)] {
+        let outcomes = h.store().fail(owner.id, std::slice::from_ref(verdict)).await.unwrap();
+        assert_eq!(outcomes, [VerdictOutcome::Waits { attempts }], "{verdict:?}");
+    }
+}
+
 /// Under `hold` the dead one stays where its aggregate sees it.
 pub async fn a_dead_event_can_hold_its_aggregate<H: Harness>(h: &H) {
     let owner = Owner::of_all_lanes(h).await;
@@ -124,7 +150,7 @@ pub async fn a_verdict_under_another_lanes_lease_changes_nothing<H: Harness>(h: 
     let owner = Owner::of_all_lanes(h).await;
     let row = put_one(h, event("42")).await;
     let other = owner.lease((row.lane() + 1) % 64);
-    let verdict = Verdict::new(row.row(), other, Fault::Rejected, OnDead::Continue, "no");
+    let verdict = Verdict::new(row.row(), 0, other, Fault::Rejected, OnDead::Continue, "no");
     assert_eq!(h.store().fail(owner.id, &[verdict]).await.unwrap(), [VerdictOutcome::LaneLost]);
     unchanged(h, &row).await;
 }
