@@ -123,6 +123,20 @@ impl TestTopic {
             .expect("the reader does not panic")
     }
 
+    /// The payloads of one partition as text, those of aborted and unfinished transactions too.
+    ///
+    /// # Panics
+    /// If the broker cannot be read.
+    pub async fn uncommitted_texts(&self, partition: i32) -> Vec<String> {
+        let (brokers, topic) = (self.brokers.clone(), self.name.clone());
+        let log = tokio::task::spawn_blocking(move || read(&brokers, &topic, "read_uncommitted")).await;
+        let log = log.expect("the reader does not panic").into_iter();
+        let payloads = log
+            .filter(|logged| logged.partition == partition)
+            .map(|logged| logged.payload.unwrap_or_default());
+        payloads.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+    }
+
     /// The payloads of one partition as text, in the order of the log.
     ///
     /// # Panics
@@ -174,16 +188,21 @@ fn options() -> AdminOptions {
         .request_timeout(Some(PATIENCE))
 }
 
-/// Everything in a topic. Blocks.
+/// Everything in a topic that is not of an aborted or unfinished transaction. Blocks.
 ///
 /// # Panics
 /// If the broker cannot be read.
 pub fn read_log(brokers: &str, topic: &str) -> Vec<Logged> {
+    read(brokers, topic, "read_committed")
+}
+
+fn read(brokers: &str, topic: &str, isolation: &str) -> Vec<Logged> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "eventferry-tests")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
+        .set("isolation.level", isolation)
         .create()
         .expect("a consumer can be made");
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker knows the topic");

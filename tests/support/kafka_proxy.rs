@@ -21,6 +21,8 @@ use crate::servers;
 pub const PRODUCE: i16 = 0;
 /// Kafka's number for the question how long a partition's log is, which only its leader answers.
 pub const LIST_OFFSETS: i16 = 2;
+/// Kafka's number for the end of a transaction.
+pub const END_TRANSACTION: i16 = 26;
 /// How long a held request waits for the one behind it: a client that keeps the warm rule sends none.
 const HOLD: Duration = Duration::from_millis(500);
 
@@ -47,6 +49,7 @@ struct Script {
     delay: Mutex<Duration>,
     damage: Mutex<Option<Damage>>,
     hated: Mutex<Vec<i16>>,
+    unanswered: Mutex<Vec<i16>>,
     damaged: watch::Sender<Stage>,
     line: watch::Sender<bool>,
 }
@@ -84,6 +87,7 @@ impl KafkaProxy {
             delay: Mutex::default(),
             damage: Mutex::default(),
             hated: Mutex::default(),
+            unanswered: Mutex::default(),
             damaged: watch::Sender::new(Stage::Waiting),
             line: watch::Sender::new(true),
         });
@@ -123,6 +127,11 @@ impl KafkaProxy {
     /// Closes the connection, from now on, on every request of these kinds, unanswered and not passed on.
     pub fn hang_up_on(&self, kinds: &[i16]) {
         *self.script.hated.lock().unwrap_or_else(PoisonError::into_inner) = kinds.to_vec();
+    }
+
+    /// Closes the connection, from now on, in place of every answer to requests of these kinds: the broker has carried them out.
+    pub fn lose_answers_to(&self, kinds: &[i16]) {
+        *self.script.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = kinds.to_vec();
     }
 
     /// Waits until the request that is to be damaged is held back.
@@ -184,7 +193,8 @@ async fn accept(door: Door, script: Arc<Script>) {
     }
 }
 
-type Awaited = Mutex<HashMap<i32, oneshot::Sender<()>>>;
+/// Requests whose answers somebody waits for, or nobody is to have.
+type Awaited = Mutex<HashMap<i32, Option<oneshot::Sender<()>>>>;
 
 /// One connection, until either side closes it.
 async fn connection(client: TcpStream, script: &Script) -> io::Result<()> {
@@ -218,6 +228,15 @@ async fn pass_requests(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHa
         if script.hated.lock().unwrap_or_else(PoisonError::into_inner).contains(&api(&frame)) {
             return Ok(());
         }
+        if script
+            .unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&api(&frame))
+        {
+            let mut awaited = awaited.lock().unwrap_or_else(PoisonError::into_inner);
+            awaited.insert(correlation(&frame[8..]), None);
+        }
         let Some(damaged) = script.damage_of(&frame) else {
             to.write_all(&frame).await?;
             continue;
@@ -236,7 +255,7 @@ async fn pass_requests(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHa
         awaited
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(correlation(&damaged[8..]), answered);
+            .insert(correlation(&damaged[8..]), Some(answered));
         to.write_all(&damaged).await?;
         answer.await.map_err(io::Error::other)?;
         script.damaged.send_replace(Stage::Answered {
@@ -261,9 +280,12 @@ async fn read_answers(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&correlation(&frame[4..]));
+        if let Some(None) = waiting {
+            return Ok(());
+        }
         let at = Instant::now() + *script.delay.lock().unwrap_or_else(PoisonError::into_inner);
         to.send((at, frame)).map_err(io::Error::other)?;
-        if let Some(waiting) = waiting {
+        if let Some(Some(waiting)) = waiting {
             // Whoever waited may be gone with its connection.
             let _ = waiting.send(());
         }

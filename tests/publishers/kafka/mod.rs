@@ -10,6 +10,7 @@ mod poison;
 mod session;
 mod strict;
 mod threads;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -6,7 +6,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
 use crate::publish::kafka::KafkaPublisher;
-use crate::publish::kafka::settings::{REFUSED, Settings, is_secret};
+use crate::publish::kafka::settings::{REFUSED, Settings, Transactions, is_secret};
 use crate::publish::kafka::warm::WarmRule;
 use crate::publish::{PublishError, PublishErrorKind};
 
@@ -26,6 +26,8 @@ impl KafkaPublisherBuilder {
                 publish_deadline: Duration::from_secs(30),
                 metadata_timeout: Duration::from_secs(5),
                 idle: Duration::from_mins(1),
+                transactions: None,
+                transactional_id_prefix: "eventferry".to_owned(),
                 warm_rule: WarmRule::Kept,
             },
         }
@@ -72,6 +74,27 @@ impl KafkaPublisherBuilder {
         self
     }
 
+    /// Puts each batch of events into one Kafka transaction, which the brokers abort if it takes longer than `time_limit`.
+    ///
+    /// Consumers that read only what is committed (`isolation.level=read_committed`) then see all of a batch or nothing of it, and nothing
+    /// at all of a relay that was replaced. Delivery stays at least once: a relay that ends between a commit and its record in the outbox sends the batch
+    /// again. It costs a round trip to the brokers per batch, and consumers see events only after the commit.
+    ///
+    /// The lanes of an outbox are leased in eight groups, each with a transactional id of its own. A retry, an event without a key and a dead
+    /// letter go outside of transactions, as without this setting. 60 s is a good limit; brokers refuse more than their `transaction.max.timeout.ms`.
+    pub fn transactions(mut self, time_limit: Duration) -> Self {
+        self.settings.transactions = Some(Transactions { time_limit });
+        self
+    }
+
+    /// Sets what the transactional ids begin with; `eventferry` by default.
+    ///
+    /// The whole of one is `PREFIX-OUTBOX-GROUP`. Every relay of an outbox must use the same prefix: the id is what fences a relay that was replaced.
+    pub fn transactional_id_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.transactional_id_prefix = prefix.into();
+        self
+    }
+
     /// Leaves the warm rule out, so that a test can show what it is for. Never use it elsewhere: events overtake refused ones.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
@@ -103,7 +126,14 @@ impl KafkaPublisherBuilder {
                 return refuse(format!("failed to set up the Kafka publisher: `{name}` must be at least 10 ms"));
             }
         }
-        for config in [self.settings.pipelined(), self.settings.plain()] {
+        let mut configs = vec![self.settings.pipelined(), self.settings.plain()];
+        if let Some(transactions) = self.settings.transactions {
+            if transactions.time_limit < Duration::from_secs(1) {
+                return refuse("failed to set up the Kafka publisher: the time limit of `transactions` must be at least 1 s".to_owned());
+            }
+            configs.push(self.settings.transactional(transactions, "eventferry"));
+        }
+        for config in configs {
             if let Err(error) = config.create_native_config() {
                 return Err(setup_failure(&error));
             }
@@ -159,6 +189,8 @@ mod tests {
         assert!(!text.contains("hunter2"), "{text}");
         assert!(refusal(KafkaPublisherBuilder::new(" ".to_owned())).contains("no brokers"));
         assert!(refusal(builder().publish_deadline(Duration::ZERO)).contains("publish_deadline"));
+        assert!(refusal(builder().transactions(Duration::from_millis(999))).contains("time limit of `transactions`"));
+        assert!(refusal(builder().set("socket.timeout.ms", "60000").transactions(Duration::from_secs(1))).contains("socket.timeout.ms"));
     }
 
     #[test]

@@ -10,6 +10,8 @@
 //!   no log;
 //! - the first report that is anything else ends the session, and the next session starts from nothing.
 //!
+//! With [`transactions`](KafkaPublisherBuilder::transactions) each batch of a session is one Kafka transaction instead.
+//!
 //! Only a C compiler and make are needed to build it. Messages of rdkafka's consumers implement [`IncomingMessage`](crate::IncomingMessage).
 
 mod alone;
@@ -24,6 +26,7 @@ mod publisher;
 mod session;
 mod settings;
 mod topics;
+mod transactions;
 mod warm;
 
 #[doc(inline)]

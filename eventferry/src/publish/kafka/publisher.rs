@@ -12,9 +12,12 @@ use crate::publish::kafka::plain::PlainProducer;
 use crate::publish::kafka::session::KafkaSession;
 use crate::publish::kafka::settings::Settings;
 use crate::publish::kafka::topics::Topics;
+use crate::publish::kafka::transactions::TransactionalSession;
 use crate::publish::partitioner::partition_of;
 use crate::publish::{BoxFuture, Delivery, Pipelined, PublishError, PublishErrorKind, Publisher, Scope, Seat, Session};
 
+/// Into how many groups the lanes are divided when each has a transactional id of its own.
+const GROUPS: u8 = 8;
 /// How long a topic's number of partitions is believed before the broker is asked again.
 const COUNT_AGE: Duration = Duration::from_mins(1);
 
@@ -120,14 +123,19 @@ impl KafkaPublisher {
             let text = format!("failed to publish to topic `{topic}`: the client reported success without an offset");
             return PublishError::new(PublishErrorKind::Retriable, text);
         }
-        let kind = kind_of(code);
+        let mut kind = kind_of(code);
         if matches!(kind, PublishErrorKind::Unavailable(_)) {
             self.topics.doubt(topic).await;
         }
-        if matches!(code, RDKafkaErrorCode::MessageTimedOut | RDKafkaErrorCode::UnknownPartition) {
+        let broker = kind == PublishErrorKind::Unavailable(Scope::Publisher);
+        if broker || matches!(code, RDKafkaErrorCode::MessageTimedOut | RDKafkaErrorCode::UnknownPartition) {
             let time = self.settings.question_timeout();
             if let Err(error) = self.topics.count(&self.plain, topic, Duration::ZERO, time).await {
                 return error;
+            }
+            if broker {
+                // Another one answers: it is the leader of this partition that does not.
+                kind = PublishErrorKind::Unavailable(Scope::Partition);
             }
         }
         failure(kind, "publish to", topic, code)
@@ -156,7 +164,20 @@ impl Publisher for KafkaPublisher {
 }
 
 impl Pipelined for KafkaPublisher {
-    fn open<'a>(&'a self, _seat: Seat<'a>) -> BoxFuture<'a, Result<Box<dyn Session>, PublishError>> {
+    fn groups(&self) -> u8 {
+        if self.settings.transactions.is_some() { GROUPS } else { 1 }
+    }
+
+    fn open<'a>(&'a self, seat: Seat<'a>) -> BoxFuture<'a, Result<Box<dyn Session>, PublishError>> {
+        if let Some(transactions) = self.settings.transactions {
+            let (settings, plain) = (self.settings.clone(), self.plain.clone());
+            let (outbox, group) = (seat.outbox.to_owned(), seat.group);
+            return Box::pin(async move {
+                let open = move || TransactionalSession::open(&settings, transactions, Seat::new(&outbox, group), plain);
+                let opened = tokio::task::spawn_blocking(open).await;
+                opened.map_err(not_opened)?.map(|session| Box::new(session) as Box<dyn Session>)
+            });
+        }
         let (settings, generation, plain) = (self.settings.clone(), self.topics.generation(), self.plain.clone());
         Box::pin(async move {
             let opened = tokio::task::spawn_blocking(move || KafkaSession::open(&settings, generation, plain)).await;
@@ -167,9 +188,7 @@ impl Pipelined for KafkaPublisher {
                     }
                     Box::new(session) as Box<dyn Session>
                 }),
-                Err(error) => Err(
-                    PublishError::new(PublishErrorKind::Unavailable(Scope::Publisher), "failed to open a Kafka session").with_source(error),
-                ),
+                Err(error) => Err(not_opened(error)),
             }
         })
     }
@@ -178,4 +197,8 @@ impl Pipelined for KafkaPublisher {
         let time = self.settings.metadata_timeout;
         Box::pin(self.topics.count(&self.plain, topic, Duration::ZERO, time))
     }
+}
+
+fn not_opened(error: tokio::task::JoinError) -> PublishError {
+    PublishError::new(PublishErrorKind::Unavailable(Scope::Publisher), "failed to open a Kafka session").with_source(error)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 
 use crate::mutant::{Mutant, mutant};
+use crate::publish::Seat;
 use crate::publish::kafka::losses;
 use crate::publish::kafka::warm::WarmRule;
 
@@ -55,8 +56,8 @@ pub(super) const REFUSED: [(&str, &str); 24] = [
         "queue.buffering.backpressure.threshold",
         "librdkafka chooses it so that retries keep their order",
     ),
-    ("transactional.id", "this publisher does not use Kafka transactions"),
-    ("transaction.timeout.ms", "this publisher does not use Kafka transactions"),
+    ("transactional.id", "it follows from `transactions` and the outbox"),
+    ("transaction.timeout.ms", "it is given to `transactions`"),
     (
         "allow.auto.create.topics",
         "an unknown topic is reported, never created by accident",
@@ -90,6 +91,12 @@ const SECRET: [&str; 10] = [
     "kinit",
 ];
 
+/// How long a transaction may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transactions {
+    pub(super) time_limit: Duration,
+}
+
 /// How the clients are set up. Values whose name smells of a secret are not shown.
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -98,6 +105,8 @@ pub(super) struct Settings {
     pub(super) publish_deadline: Duration,
     pub(super) metadata_timeout: Duration,
     pub(super) idle: Duration,
+    pub(super) transactions: Option<Transactions>,
+    pub(super) transactional_id_prefix: String,
     pub(super) warm_rule: WarmRule,
 }
 
@@ -113,6 +122,7 @@ impl fmt::Debug for Settings {
             .field("publish_deadline", &self.publish_deadline)
             .field("metadata_timeout", &self.metadata_timeout)
             .field("idle", &self.idle)
+            .field("transactions", &self.transactions)
             .finish_non_exhaustive()
     }
 }
@@ -141,6 +151,23 @@ impl Settings {
     /// Whether the statistics are the user's own wish.
     pub(super) fn wants_statistics(&self) -> bool {
         self.user.iter().any(|(name, _)| name == "statistics.interval.ms")
+    }
+
+    /// The client of a transactional session: a batch that cannot be delivered in time is aborted as a whole.
+    pub(super) fn transactional(&self, transactions: Transactions, id: &str) -> ClientConfig {
+        let mut config = self.common();
+        config
+            .set("enable.idempotence", "true")
+            .set("transactional.id", id)
+            .set("transaction.timeout.ms", millis(transactions.time_limit))
+            .set("message.timeout.ms", millis(transactions.time_limit))
+            .set("topic.metadata.propagation.max.ms", "1000");
+        config
+    }
+
+    /// What a seat is called at the brokers: the same for whichever relay has it.
+    pub(super) fn transactional_id(&self, seat: Seat<'_>) -> String {
+        format!("{}-{}-{}", self.transactional_id_prefix, seat.outbox, seat.group)
     }
 
     /// The plain client: one event per request, so that each answer concerns one event.
@@ -208,6 +235,8 @@ mod tests {
             publish_deadline: Duration::from_secs(30),
             metadata_timeout: Duration::from_secs(5),
             idle: Duration::from_mins(1),
+            transactions: None,
+            transactional_id_prefix: "eventferry".to_owned(),
             warm_rule: WarmRule::Kept,
         };
         let pipelined = settings.pipelined();
@@ -237,6 +266,20 @@ mod tests {
         }
         assert_eq!(pipelined.get("statistics.interval.ms"), Some("1000"));
         assert_eq!(plain.get("statistics.interval.ms"), None);
+        let transactions = Transactions {
+            time_limit: Duration::from_secs(9),
+        };
+        let transactional = settings.transactional(transactions, &settings.transactional_id(Seat::new("shop", 3)));
+        for (name, value) in [
+            ("enable.idempotence", "true"),
+            ("transactional.id", "eventferry-shop-3"),
+            ("transaction.timeout.ms", "9000"),
+            ("message.timeout.ms", "9000"),
+            ("acks", "all"),
+            ("partitioner", "murmur2_random"),
+        ] {
+            assert_eq!(transactional.get(name), Some(value), "{name}");
+        }
         assert_eq!(settings.alone().get("message.send.max.retries"), Some("0"));
         assert_eq!(settings.alone().get("message.timeout.ms"), Some("3000"));
     }

@@ -16,6 +16,8 @@ fn settings(user: &[(&str, &str)]) -> Settings {
         publish_deadline: Duration::from_secs(30),
         metadata_timeout: Duration::from_secs(5),
         idle: Duration::from_mins(1),
+        transactions: None,
+        transactional_id_prefix: String::new(),
         warm_rule: WarmRule::Kept,
     }
 }
