@@ -106,6 +106,10 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
     let (zero, ahead, room) = (all("0::int8"), all("1000000000::int8"), all("32"));
     let none = "'18446744073709551615'";
     let keys = "ARRAY[7, 64, 129, 71]::int8[], ARRAY[true, true, true, false], ARRAY[0, 0, 0, 0]::int8[]";
+    let large: String = sqlx::query_scalar("SELECT tx::text FROM outbox WHERE order_key = 7 LIMIT 1")
+        .fetch_one(&outbox.database.pool)
+        .await
+        .unwrap();
     let [ids, message_ids, row_lanes] = some_rows(outbox, 1000).await;
     let relay = "'00000000-0000-0000-0000-000000000001'";
     let hundred = |value: &str| format!("array_fill({value}, ARRAY[100])");
@@ -130,6 +134,11 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
             "no room",
             sql!("read"),
             format!("{lanes}, {ahead}, {}, '{{5,6,900000}}', '800000', 1000", all("0")),
+        ),
+        (
+            "one large transaction is late",
+            sql!("read"),
+            format!("{lanes}, {ahead}, {room}, '{{{large}}}', {none}, 1000"),
         ),
         ("aggregates", sql!("read_aggregates"), format!("{keys}, 256")),
         (
@@ -198,8 +207,8 @@ async fn a_late_arm_bounded_by_the_cursor_is_seen_to_walk() {
     fill(&outbox).await;
     outbox.run("ANALYZE outbox").await;
     let mutant = sql!("read").replace(
-        "WHERE o.status = 0 AND o.tx = ANY ($4::text::xid8[])",
-        "WHERE o.status = 0 AND (o.tx = ANY ($4::text::xid8[]) OR o.tx >= $5::text::xid8) AND o.id <= (SELECT max(w.cursor) FROM wanted AS w)",
+        "WHERE o.status = 0 AND o.tx >= t.tx AND o.tx <= t.tx",
+        "WHERE o.status = 0 AND (o.tx = t.tx OR o.tx >= $5::text::xid8) AND o.id <= (SELECT max(w.cursor) FROM wanted AS w)",
     );
     assert_ne!(mutant, sql!("read"));
     let arguments = format!(

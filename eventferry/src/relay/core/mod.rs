@@ -179,6 +179,7 @@ pub(crate) struct Core {
     /// Somebody said that there are new rows while a read was under way.
     woken: bool,
     next_read: Now,
+    reads_failed: u32,
     last_work: Now,
     poll: Duration,
     next_due: Now,
@@ -259,6 +260,7 @@ impl Core {
             due_read: None,
             woken: false,
             next_read: Now::ZERO,
+            reads_failed: 0,
             last_work: Now::ZERO,
             poll: config.poll_min,
             next_due: Now::ZERO,

@@ -19,6 +19,8 @@ const APPETITE_MAX: u32 = 4096;
 const AGGREGATES_MAX: usize = 256;
 const PAGE: usize = 1024;
 pub(super) const RETRY_READ: Duration = Duration::from_millis(250);
+/// Main reads that fail one after the other until every lane is begun anew.
+const READS_FAILED: u32 = 3;
 /// How long polling stays quick after the last row.
 const QUICK_FOR: Duration = Duration::from_secs(1);
 
@@ -168,9 +170,15 @@ impl Core {
         }
         let Some(read) = self.main_read.take() else { return };
         let Some(batch) = batch else {
+            self.reads_failed += 1;
+            // A late part that cannot be read in time would be asked for again for ever: without a last snapshot there is none.
+            if self.reads_failed >= READS_FAILED && self.snapshot.is_some() {
+                self.reset();
+            }
             self.next_read = self.now + RETRY_READ;
             return;
         };
+        self.reads_failed = 0;
         if let Some(last) = &self.snapshot
             && (last.source != batch.snapshot.source || last.connection != batch.snapshot.connection || batch.snapshot.xmax < last.xmax)
         {
@@ -250,7 +258,7 @@ impl Core {
         }
     }
 
-    /// Another server or connection answered: nothing that is remembered of the table can be relied on.
+    /// Another server or connection answered, or none does: nothing that is remembered of the table can be relied on.
     fn reset(&mut self) {
         self.stats.resets += 1;
         self.snapshot = None;

@@ -342,6 +342,25 @@ fn a_lease_that_lapsed_and_came_back_does_not_take_in_the_read_that_was_under_wa
     assert!(lanes.iter().all(|lane| lane.cursor == 0));
 }
 
+/// What became visible late is too much to be read in time: it must not be asked for for ever.
+#[test]
+fn a_read_that_fails_again_and_again_begins_every_lane_anew() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(10, "a")]);
+    assert_eq!(bench.ids(), [10]);
+    for failure in 1..=3 {
+        bench.now += Duration::from_secs(1);
+        bench.turn([]);
+        let (number, lanes) = bench.main_read();
+        assert!(lanes.iter().any(|lane| lane.cursor == 10), "failure {failure}");
+        bench.turn([Fact::Read { number, batch: None }]);
+    }
+    bench.now += Duration::from_secs(1);
+    bench.turn([]);
+    assert!(bench.main_read().1.iter().all(|lane| lane.cursor == 0));
+    assert_eq!(bench.core.stats().resets, 1);
+}
+
 /// The database's clock was set back by an hour: the aggregate must not stand for as long.
 #[test]
 fn a_wait_that_no_policy_asks_for_is_over() {

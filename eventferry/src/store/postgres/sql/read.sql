@@ -13,10 +13,19 @@ late AS (
     -- Two arms, because with OR the planner walks every unsettled row; the upper bound keeps out restored rows, which carry
     -- transaction ids of another server.
     FROM (
-        SELECT o.id, o.message_id, o.order_key, o.lane, o.ordered, o.status, o.attempts, o.available_at, o.partition, o.event_version,
-            o.created_at, o.aggregate_type, o.aggregate_id, o.topic, o.key, o.event_type, o.content_type, o.headers, o.payload
-        FROM outbox AS o
-        WHERE o.status = 0 AND o.tx = ANY ($4::text::xid8[])
+        -- Of each transaction its lowest rows only: it may have written millions.
+        SELECT o.*
+        FROM unnest($4::text::xid8[]) AS t (tx)
+        CROSS JOIN LATERAL (
+            SELECT o.id, o.message_id, o.order_key, o.lane, o.ordered, o.status, o.attempts, o.available_at, o.partition, o.event_version,
+                o.created_at, o.aggregate_type, o.aggregate_id, o.topic, o.key, o.event_type, o.content_type, o.headers, o.payload
+            FROM outbox AS o
+            -- Not a join with the lanes wanted, which the planner would walk; not tx = t.tx, with which it walks the primary key.
+            WHERE o.status = 0 AND o.tx >= t.tx AND o.tx <= t.tx
+                AND o.id <= ($2::int8[])[array_position($1::int2[], o.lane)]
+            ORDER BY o.tx, o.id
+            LIMIT $6
+        ) AS o
         UNION ALL
         SELECT o.id, o.message_id, o.order_key, o.lane, o.ordered, o.status, o.attempts, o.available_at, o.partition, o.event_version,
             o.created_at, o.aggregate_type, o.aggregate_id, o.topic, o.key, o.event_type, o.content_type, o.headers, o.payload
