@@ -190,7 +190,6 @@ mod tests {
         assert!(refusal(KafkaPublisherBuilder::new(" ".to_owned())).contains("no brokers"));
         assert!(refusal(builder().publish_deadline(Duration::ZERO)).contains("publish_deadline"));
         assert!(refusal(builder().transactions(Duration::from_millis(999))).contains("time limit of `transactions`"));
-        assert!(refusal(builder().set("socket.timeout.ms", "60000").transactions(Duration::from_secs(1))).contains("socket.timeout.ms"));
     }
 
     #[test]
