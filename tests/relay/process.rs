@@ -1,16 +1,20 @@
-//! A relay in a process of its own, for tests that kill it: `relay-process POSTGRES_URL KAFKA [--max-attempts N] [--abort-on PAYLOAD]`.
+//! A relay in a process of its own, for tests that kill it: `relay-process POSTGRES_URL KAFKA [OPTION VALUE]..`.
 //!
-//! With `--abort-on` the event of that payload is the end of the process.
-//! Prints `started`, then `acked N` and `lanes N` as they change; stops gracefully when its stdin ends.
+//! `--window EVENTS`, `--max-attempts N`, `--retry-ms MS`, `--dead-letter TOPIC`; with `--abort-on PAYLOAD` the event of that payload is the end
+//! of the process. What a setting of the outbox decides, such as the lease, is in its `outbox_meta`.
+//!
+//! Prints `started`, then `delivered N`, `acked N`, `lanes N` and `fenced N` as they change; stops gracefully when its stdin ends.
 
 mod poison;
 
 use std::error::Error;
 use std::io::Write;
+use std::time::Duration;
 
 use eventferry::publish::kafka::KafkaPublisher;
-use eventferry::relay::Relay;
+use eventferry::relay::{Relay, Stats};
 use eventferry::store::postgres::PostgresStore;
+use eventferry::{RetryPolicy, Topic};
 use sqlx::postgres::PgPoolOptions;
 use tokio::io::AsyncReadExt;
 
@@ -20,41 +24,56 @@ use crate::poison::Poisoned;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(url), Some(kafka)) = (args.next(), args.next()) else {
-        return Err("usage: relay-process POSTGRES_URL KAFKA [--max-attempts N] [--abort-on PAYLOAD]".into());
+        return Err("usage: relay-process POSTGRES_URL KAFKA [OPTION VALUE]..".into());
     };
-    let (mut max_attempts, mut abort_on) = (10, None);
-    while let Some(option) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{option} needs a value"))?;
-        match option.as_str() {
-            "--max-attempts" => max_attempts = value.parse()?,
-            "--abort-on" => abort_on = Some(value),
-            _ => return Err(format!("unknown option {option}").into()),
-        }
-    }
+    let options: Vec<String> = args.collect();
+    let abort_on = options
+        .chunks(2)
+        .find(|option| option[0] == "--abort-on")
+        .and_then(|option| option.get(1).cloned());
     let store = PostgresStore::new(PgPoolOptions::new().connect_lazy(&url)?);
-    let publisher = Poisoned::new(KafkaPublisher::builder(&kafka).build()?, abort_on);
-    let relay = Relay::builder(store, publisher).max_attempts(max_attempts).build()?.start().await?;
+    let mut relay = Relay::builder(store, Poisoned::new(KafkaPublisher::builder(&kafka).build()?, abort_on));
+    for option in options.chunks(2) {
+        let [option, value] = option else {
+            return Err(format!("{} needs a value", option[0]).into());
+        };
+        relay = match option.as_str() {
+            "--window" => relay.window(value.parse()?, 64 << 20),
+            "--max-attempts" => relay.max_attempts(value.parse()?),
+            "--retry-ms" => relay.retry(RetryPolicy::fixed(Duration::from_millis(value.parse()?))),
+            "--dead-letter" => relay.dead_letter_topic(&Topic::new(value.as_str())?),
+            "--abort-on" => relay,
+            _ => return Err(format!("unknown option {option}").into()),
+        };
+    }
+    let relay = relay.build()?.start().await?;
     let mut out = std::io::stdout();
     writeln!(out, "started")?;
-    let (mut acked, mut lanes) = (0, u32::MAX);
+    let mut told: Vec<String> = Vec::new();
     let mut stdin = tokio::io::stdin();
     let mut end = [0];
     loop {
         tokio::select! {
             _ = stdin.read(&mut end) => break,
-            stats = relay.wait_for(|stats| stats.acked != acked || stats.lanes != lanes) => {
-                let stats = stats?;
-                if stats.acked != acked {
-                    writeln!(out, "acked {}", stats.acked)?;
+            stats = relay.wait_for(|stats| lines(stats) != told) => {
+                let lines = lines(&stats?);
+                for line in lines.iter().filter(|line| !told.contains(line)) {
+                    writeln!(out, "{line}")?;
                 }
-                if stats.lanes != lanes {
-                    writeln!(out, "lanes {}", stats.lanes)?;
-                }
-                (acked, lanes) = (stats.acked, stats.lanes);
+                told = lines;
             }
         }
     }
     let stats = relay.stop().await?;
     writeln!(out, "stopped; strays {}", stats.strays)?;
     Ok(())
+}
+
+fn lines(stats: &Stats) -> Vec<String> {
+    vec![
+        format!("delivered {}", stats.delivered),
+        format!("acked {}", stats.acked),
+        format!("lanes {}", stats.lanes),
+        format!("fenced {}", stats.fenced),
+    ]
 }

@@ -18,6 +18,8 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Logged {
+    /// The topic.
+    pub topic: String,
     /// The partition.
     pub partition: i32,
     /// The offset.
@@ -28,6 +30,22 @@ pub struct Logged {
     pub payload: Option<Vec<u8>>,
     /// The headers, in order.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// The time that stands in the log, in milliseconds since 1970.
+    pub timestamp: Option<i64>,
+}
+
+impl eventferry::IncomingMessage for Logged {
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        self.payload.as_deref()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().rfind(|(n, _)| n == name)?.1.as_deref()
+    }
 }
 
 /// A topic of a test's own, deleted when it is dropped.
@@ -217,6 +235,8 @@ fn read(brokers: &str, topic: &str, isolation: &str) -> Vec<Logged> {
     while open > 0 {
         match consumer.poll(PATIENCE).expect("the log is read to its end in time") {
             Ok(message) => log.push(Logged {
+                topic: topic.to_owned(),
+                timestamp: message.timestamp().to_millis(),
                 partition: message.partition(),
                 offset: message.offset(),
                 key: message.key().map(<[u8]>::to_vec),

@@ -13,6 +13,8 @@ pub mod own_postgres;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod servers;
+#[cfg(all(feature = "postgres", feature = "kafka"))]
+pub mod verify;
 
 /// The code blocks of the project's `README.md` compile and run as doctests of this crate.
 #[cfg(all(doctest, feature = "postgres", feature = "kafka"))]

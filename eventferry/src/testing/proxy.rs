@@ -42,7 +42,7 @@ pub enum Line {
 }
 
 /// The directions of a line that a stall concerns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Way {
     /// From the client to the server: requests do not arrive.

@@ -13,6 +13,7 @@ mod check;
 mod history;
 mod journal;
 mod report;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod workload;
@@ -25,5 +26,6 @@ pub use self::check::Checker;
 pub use self::history::History;
 pub use self::journal::{Arrivals, Journal};
 pub use self::report::{Report, Stall, Violation, Wrong};
+pub use self::schedule::{Act, Fault, Link, Schedule, Turn};
 pub use self::workload::{End, Step, Transaction, Workload};
 pub use self::writers::{Writers, Written};

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::{Message, MessageId};
-use crate::testing::verify::{Arrivals, Checker, Journal, Report, Step, Workload, Wrong};
+use crate::testing::verify::{Act, Arrivals, Checker, Fault, Journal, Report, Schedule, Step, Turn, Workload, Wrong};
 
 fn at(millis: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
@@ -191,4 +191,48 @@ fn a_plan_holds_everything_that_writers_can_do() {
     assert!(plan.iter().any(|transaction| transaction.steps.is_empty()));
     let ends: std::collections::HashSet<_> = plan.iter().map(|transaction| format!("{:?}", transaction.end)).collect();
     assert_eq!(ends.len(), 3, "{ends:?}");
+}
+
+#[test]
+fn a_schedule_mends_everything_spares_one_relay_and_breaks_each_thing_once_at_a_time() {
+    let (length, lease) = (Duration::from_mins(10), Duration::from_secs(3));
+    for seed in 0..200 {
+        let plan = Schedule::plan(seed, length, lease, 3, Fault::ALL);
+        assert_eq!(plan, Schedule::plan(seed, length, lease, 3, Fault::ALL));
+        let mut open: Vec<Act> = Vec::new();
+        let mut ended = Duration::ZERO;
+        for (at, number, turn) in plan.turns() {
+            assert!(at >= ended && at < length, "{plan}");
+            ended = at;
+            let act = plan.acts()[number];
+            if turn == Turn::End {
+                open.retain(|other| *other != act);
+                continue;
+            }
+            open.push(act);
+            let gone: Vec<u32> = open
+                .iter()
+                .filter(|act| matches!(act.fault, Fault::KillRelay | Fault::FreezeRelay))
+                .map(|act| act.which % 3)
+                .collect();
+            assert!(gone.len() < 3 && (gone.len() < 2 || gone[0] != gone[1]), "{plan}");
+            let down = |act: &&Act| matches!(act.fault, Fault::KillDatabase | Fault::RestartDatabase | Fault::StealLanes);
+            assert!(open.iter().filter(down).count() < 2, "{plan}");
+        }
+        assert!(open.is_empty());
+        for fault in Fault::ALL {
+            assert!(
+                plan.acts().iter().any(|act| act.fault == *fault),
+                "{fault} is not in ten minutes: {plan}"
+            );
+        }
+    }
+}
+
+#[test]
+fn faults_are_found_by_the_beginning_of_their_names() {
+    assert_eq!(Fault::named("kill"), [Fault::KillRelay, Fault::KillDatabase, Fault::KillBroker]);
+    assert_eq!(Fault::named("stall-relays-broker-down").len(), 1);
+    assert_eq!(Fault::named("").len(), Fault::ALL.len());
+    assert!(Fault::named("nothing").is_empty());
 }

@@ -1,0 +1,220 @@
+//! One run of the verifier: writers, PostgreSQL, relays in processes of their own, Kafka, and faults between all of them.
+
+mod crew;
+mod stage;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use eventferry::testing::verify::{Books, Checker, Fault, PostgresBooks, Report, Schedule, Turn, Workload, Writers, Written};
+use eventferry::{TableName, Topic};
+use tokio::time::{Instant, interval, sleep_until, timeout};
+
+use crate::verify::stage::Stage;
+
+/// How long everything may take to be delivered after the last fault.
+const DRAIN: Duration = Duration::from_secs(90);
+
+/// What is to be verified.
+#[derive(Debug, Clone)]
+#[must_use = "nothing runs until `run` is called"]
+pub struct Verification {
+    seed: u64,
+    length: Duration,
+    lease: Duration,
+    relays: u32,
+    faults: Vec<Fault>,
+    relay_program: PathBuf,
+    relay_options: Vec<String>,
+    workload: Workload,
+}
+
+/// What came of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The faults as planned.
+    pub schedule: Schedule,
+    /// The comparison.
+    pub report: Report,
+    /// What the writers believe.
+    pub written: Written,
+    /// Rows that were still waiting when the patience was over.
+    pub unsettled: i64,
+    /// Attempts counted; nothing in a verification is an event's own fault.
+    pub attempts: i64,
+    /// Dead rows.
+    pub dead: i64,
+    /// Rows that relays found only by their pass from the start.
+    pub strays: u64,
+    /// Starts of relays.
+    pub starts: u64,
+}
+
+impl Verification {
+    /// A run of so many seconds by this seed with relays from this program (`relay-process`): three of them, a lease of 3 s, no faults.
+    pub fn new(seed: u64, length: Duration, relay_program: PathBuf) -> Self {
+        Self {
+            seed,
+            length,
+            lease: Duration::from_secs(3),
+            relays: 3,
+            faults: Vec::new(),
+            relay_program,
+            relay_options: Vec::new(),
+            workload: Workload::new(seed),
+        }
+    }
+
+    /// Which faults may happen.
+    pub fn faults(mut self, faults: &[Fault]) -> Self {
+        self.faults = faults.to_vec();
+        self
+    }
+
+    /// How many relays; at least one.
+    pub fn relays(mut self, relays: u32) -> Self {
+        self.relays = relays.max(1);
+        self
+    }
+
+    /// More arguments for each relay.
+    pub fn relay_options(mut self, options: &[&str]) -> Self {
+        self.relay_options = options.iter().map(|option| (*option).to_owned()).collect();
+        self
+    }
+
+    /// Other writers.
+    pub fn workload(mut self, workload: Workload) -> Self {
+        self.workload = workload;
+        self
+    }
+
+    /// The longest time an aggregate may stand still after everything is mended: a lease, a heartbeat, and 5 s.
+    pub fn patience(&self) -> Duration {
+        self.lease + self.lease / 3 + Duration::from_secs(5)
+    }
+
+    /// Runs it; `None`, said aloud, where the servers' programs are missing. `say` hears how it goes.
+    ///
+    /// # Panics
+    /// If a server or a relay does not do what it was told: what was to be verified is then not known.
+    pub async fn run(&self, mut say: impl FnMut(&str)) -> Option<Outcome> {
+        let schedule = Schedule::plan(self.seed, self.length, self.lease, self.relays, &self.faults);
+        say(&schedule.to_string());
+        let mut stage = Stage::open(self).await?;
+        let books = PostgresBooks::open(stage.writers_pool())
+            .await
+            .expect("the journal's tables can be made");
+        let topic = Topic::new(stage.topic()).expect("a topic of ours is valid");
+        say("everything is up");
+        let writers = Writers::start(&self.workload, &books, &TableName::default(), &topic);
+        let checker = self.play(&schedule, &mut stage, &writers, &mut say).await;
+        let written = writers.stop().await;
+        let unsettled = drained(&stage, &mut say).await;
+        let strays = stage.end_relays().await;
+        let (attempts, dead) = stage.attempts_and_dead().await;
+        let journal = books.read().await.expect("the journal can be read");
+        let report = checker.check(&journal, &stage.arrivals().await);
+        Some(Outcome {
+            schedule,
+            report,
+            written,
+            unsettled,
+            attempts,
+            dead,
+            strays,
+            starts: stage.starts(),
+        })
+    }
+
+    /// Carries out the schedule, and answers a checker that knows what was broken when.
+    async fn play(&self, schedule: &Schedule, stage: &mut Stage, writers: &Writers, say: &mut impl FnMut(&str)) -> Checker {
+        let begin = Instant::now();
+        let mut tick = interval(Duration::from_secs(5));
+        tick.tick().await;
+        let mut checker = Checker::new().patience(self.patience());
+        let mut broken = vec![SystemTime::UNIX_EPOCH; schedule.acts().len()];
+        let mut turns = schedule.turns().into_iter().peekable();
+        loop {
+            let next = turns.peek().map_or(self.length, |(at, _, _)| *at);
+            tokio::select! {
+                biased;
+                () = sleep_until(begin + next) => {}
+                _ = tick.tick() => {
+                    let (elapsed, waiting) = (begin.elapsed().as_secs(), stage.waiting().await);
+                    say(&format!("{elapsed:>5} s  {}; {} rows wait", writers.written(), waiting.map_or("?".to_owned(), |n| n.to_string())));
+                    continue;
+                }
+            }
+            let Some((_, number, turn)) = turns.next() else { return checker };
+            let act = schedule.acts()[number];
+            if turn == Turn::Begin {
+                broken[number] = wall_clock();
+                stage.begin(act).await;
+                continue;
+            }
+            stage.end(act).await;
+            // Whoever else carries on counts from the moment at which one was lost, not from its return.
+            let at_once = matches!(act.fault, Fault::KillRelay | Fault::FreezeRelay | Fault::StealLanes) && self.relays > 1;
+            let whole = if at_once { broken[number] } else { wall_clock() };
+            checker = checker.disturbed(broken[number], whole);
+            let (now, took) = (begin.elapsed(), begin.elapsed().saturating_sub(act.at));
+            say(&format!(
+                "{:>9.3} s  {} is over after {:.1} s",
+                now.as_secs_f64(),
+                act.fault,
+                took.as_secs_f64()
+            ));
+        }
+    }
+}
+
+/// Waits until no row waits, and answers how many do when the patience is over.
+async fn drained(stage: &Stage, say: &mut impl FnMut(&str)) -> i64 {
+    let mut tick = interval(Duration::from_millis(100));
+    let begin = Instant::now();
+    let drained = timeout(DRAIN, async {
+        loop {
+            tick.tick().await;
+            if stage.waiting().await == Some(0) {
+                return;
+            }
+        }
+    });
+    let done = drained.await.is_ok();
+    let left = if done { 0 } else { stage.waiting().await.unwrap_or(-1) };
+    say(&format!("drained for {:.1} s; {left} rows wait", begin.elapsed().as_secs_f64()));
+    left
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "faults have times that are compared with those of commits and arrivals on the same host"
+)]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+impl Outcome {
+    /// Whether every promise held.
+    pub fn holds(&self) -> bool {
+        self.report.holds() && (self.unsettled, self.attempts, self.dead, self.strays) == (0, 0, 0, 0)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.report)?;
+        write!(
+            f,
+            "writers: {}\nrelays started {} times; {} rows unsettled, {} attempts, {} dead, {} strays",
+            self.written, self.starts, self.unsettled, self.attempts, self.dead, self.strays
+        )?;
+        if !self.holds() {
+            write!(f, "\n{}", self.schedule)?;
+        }
+        Ok(())
+    }
+}
