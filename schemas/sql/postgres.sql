@@ -85,6 +85,21 @@ CREATE TABLE outbox_inbox (
     handled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (consumer, message_id)
 );
+CREATE INDEX ix_outbox_handled ON outbox_inbox (consumer, handled_at);
+
+-- How far consumers have come with each aggregate: one row for as many events as it has.
+CREATE TABLE outbox_watermark (
+    consumer text NOT NULL,
+    source text NOT NULL,
+    topic text NOT NULL,
+    -- -1 where the broker has none, or the consumer cannot tell.
+    partition integer NOT NULL,
+    order_key bigint NOT NULL,
+    position bigint NOT NULL,
+    moved_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (consumer, source, topic, partition, order_key)
+    -- Room for a moved watermark beside the old one: no index changes then.
+) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 
 -- The order key of an aggregate: what its events are kept in order by.
 CREATE FUNCTION outbox_order_key(aggregate_type text, aggregate_id text) RETURNS bigint

@@ -67,8 +67,23 @@ INSERT INTO outbox_meta (only_row, version, uuid, lease_micros) VALUES (1, 1, lo
 CREATE TABLE outbox_inbox (
     consumer    TEXT NOT NULL,
     message_id  BLOB NOT NULL CHECK (length(message_id) = 16),
-    accepted_at INTEGER NOT NULL DEFAULT (CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000),
+    handled_at  INTEGER NOT NULL DEFAULT (CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000),
     PRIMARY KEY (consumer, message_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX ix_outbox_handled ON outbox_inbox (consumer, handled_at);
+
+-- How far consumers have come with each aggregate: one row for as many events as it has.
+CREATE TABLE outbox_watermark (
+    consumer  TEXT NOT NULL,
+    source    TEXT NOT NULL,
+    topic     TEXT NOT NULL,
+    -- -1 where the broker has none, or the consumer cannot tell.
+    partition INTEGER NOT NULL,
+    order_key INTEGER NOT NULL,
+    position  INTEGER NOT NULL,
+    moved_at  INTEGER NOT NULL DEFAULT (CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000),
+    PRIMARY KEY (consumer, source, topic, partition, order_key)
 ) STRICT, WITHOUT ROWID;
 
 -- For people: JSON payloads as JSON, times as text. A payload that cannot be shown is null.

@@ -21,6 +21,11 @@ pub mod verify;
 #[doc = include_str!("../../README.md")]
 pub mod readme {}
 
+/// The same for `docs/operations.md`.
+#[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
+#[doc = include_str!("../../docs/operations.md")]
+pub mod operations {}
+
 /// The same for `docs/delivery.md`.
 #[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
 #[doc = include_str!("../../docs/delivery.md")]

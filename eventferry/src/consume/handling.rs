@@ -65,6 +65,10 @@ impl IncomingMessage for HandlerContext {
         self.message.payload()
     }
 
+    fn log_partition(&self) -> Option<i32> {
+        self.message.log_partition()
+    }
+
     fn header(&self, name: &str) -> Option<&[u8]> {
         self.message.header(name)
     }

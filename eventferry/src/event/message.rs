@@ -122,6 +122,11 @@ pub trait IncomingMessage {
     /// The payload; none for a tombstone.
     fn payload(&self) -> Option<&[u8]>;
 
+    /// The partition of the log it was read from; none where the broker has no partitions or the client does not tell.
+    fn log_partition(&self) -> Option<i32> {
+        None
+    }
+
     /// The value of a header; the last one if the broker allows several of a name.
     fn header(&self, name: &str) -> Option<&[u8]>;
 
@@ -170,6 +175,10 @@ impl IncomingMessage for Message {
         self.payload.as_deref()
     }
 
+    fn log_partition(&self) -> Option<i32> {
+        self.partition
+    }
+
     fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.get(name).map(str::as_bytes)
     }
@@ -182,6 +191,10 @@ impl<M: IncomingMessage + ?Sized> IncomingMessage for &M {
 
     fn payload(&self) -> Option<&[u8]> {
         (**self).payload()
+    }
+
+    fn log_partition(&self) -> Option<i32> {
+        (**self).log_partition()
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {

@@ -1,7 +1,7 @@
 //! What no table can hold, refused before the database is asked, so that the caller's transaction stays usable.
 
 use crate::outbox::NewRecord;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{Place, StoreError, StoreErrorKind};
 
 /// Refuses a NUL in any text, a negative partition and a version beyond 32 bits signed. The text names the field, never its value.
 pub(crate) fn check_records(records: &[NewRecord]) -> Result<(), StoreError> {
@@ -22,6 +22,19 @@ pub(crate) fn check_consumer(consumer: &str) -> Result<(), StoreError> {
         return Err(StoreError::new(
             StoreErrorKind::Invalid,
             "cannot remember a message: the consumer's name holds a NUL character, which no database text can",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a place whose texts no database can hold.
+pub(crate) fn check_place(place: &Place<'_>) -> Result<(), StoreError> {
+    check_consumer(place.consumer)?;
+    let texts = [place.source, place.topic, place.aggregate_type, place.aggregate_id];
+    if texts.iter().any(|text| text.contains('\0')) {
+        return Err(StoreError::new(
+            StoreErrorKind::Invalid,
+            "cannot move a watermark: the message's source, topic or aggregate holds a NUL character, which no outbox can",
         ));
     }
     Ok(())

@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::event::{MessageId, TableName};
 use crate::outbox::{LaneLease, NewRecord, Record, RowId, Status};
 
-pub(crate) use check::{check_consumer, check_records};
+pub(crate) use check::{check_consumer, check_place, check_records};
 pub use error::{StoreError, StoreErrorKind};
 pub use operate::{Moved, MovedMany, Operate, RowFilter, ShowPayload, StoredRow, Trace};
 pub(crate) use operate::{moved, steps};
@@ -123,6 +123,97 @@ pub trait InboxTransaction: OpenTransaction {
         consumer: &'a str,
         message_id: MessageId,
     ) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Moves a consumer's watermark forward in this transaction; false if it stands at that position already, or beyond.
+    ///
+    /// There is one watermark for each consumer, source, topic, partition and aggregate; the first event of each is beyond all. A concurrent
+    /// transaction that moves the same one waits for this one and then sees its outcome.
+    ///
+    /// # Errors
+    /// As for [`remember`](Self::remember); under REPEATABLE READ and above, a move of a watermark that another transaction has moved
+    /// meanwhile is [`StoreErrorKind::Contention`].
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: after the first poll the watermark may have moved in the transaction. Roll back.
+    fn advance<'a>(&'a mut self, table: &'a TableName, place: Place<'a>) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Forgets up to `limit` messages and watermarks that `consumer` last handled longer than `older_than` ago; answers how many.
+    ///
+    /// # Errors
+    /// As for [`remember`](Self::remember).
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: after the first poll some may be forgotten in the transaction. Roll back.
+    fn forget<'a>(
+        &'a mut self,
+        table: &'a TableName,
+        consumer: &'a str,
+        older_than: Duration,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<u64, StoreError>>;
+}
+
+/// Where an event stands in what a consumer reads.
+///
+/// The topic and the partition are part of it because events of one aggregate are in order within one log only: a consumer that reads two
+/// logs may meet the later event first, and that must not hide the earlier one. `Debug` shows no aggregate id.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place<'a> {
+    /// Who handles it.
+    pub consumer: &'a str,
+    /// Which outbox on which server the position belongs to.
+    pub source: &'a str,
+    /// The topic it was read from.
+    pub topic: &'a str,
+    /// The partition it was read from, where the consumer can tell.
+    pub partition: Option<i32>,
+    /// The kind of aggregate.
+    pub aggregate_type: &'a str,
+    /// Which aggregate.
+    pub aggregate_id: &'a str,
+    /// The row's id in its outbox.
+    pub position: i64,
+}
+
+impl<'a> Place<'a> {
+    /// A place in a log without partitions.
+    pub const fn new(
+        consumer: &'a str,
+        source: &'a str,
+        topic: &'a str,
+        aggregate_type: &'a str,
+        aggregate_id: &'a str,
+        position: i64,
+    ) -> Self {
+        Self {
+            consumer,
+            source,
+            topic,
+            partition: None,
+            aggregate_type,
+            aggregate_id,
+            position,
+        }
+    }
+
+    /// The same in a partition.
+    #[must_use = "the place is returned, not changed in place"]
+    pub const fn in_partition(mut self, partition: Option<i32>) -> Self {
+        self.partition = partition;
+        self
+    }
+}
+
+impl std::fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place")
+            .field("consumer", &self.consumer)
+            .field("topic", &self.topic)
+            .field("partition", &self.partition)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a relay asks of a database.

@@ -2,11 +2,13 @@
 
 use eventferry::event::Operator;
 use eventferry::outbox::{Move, Status};
-use eventferry::store::{Moved, Operate, RowFilter};
+use eventferry::store::postgres::PostgresStore;
+use eventferry::store::{InboxTransaction, Moved, Operate, Place, RowFilter, ShowPayload};
 use eventferry::testing::conformance::store::Harness;
 use eventferry::{MessageId, OpenTransaction};
 use sqlx::Executor;
 
+use crate::postgres::roles::{drop_role, role};
 use crate::postgres::support::{Outbox, event, fresh, within};
 
 fn alice() -> Operator {
@@ -61,4 +63,42 @@ async fn operators_who_meet_move_each_row_once() {
     assert_eq!(moved, 300);
     let left = outbox.store.list(&filter, 0, 10).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn an_operator_needs_no_more_than_the_documented_rights() {
+    let outbox = fresh!("sales.events");
+    let ids = dead(&outbox, 2).await;
+    let pool = role(&outbox, &["USAGE ON SCHEMA sales", "SELECT, UPDATE ON outbox"]).await;
+    let store = PostgresStore::new(pool.clone()).table(outbox.table.clone());
+    assert_eq!(store.list(&RowFilter::dead(), 0, 10).await.unwrap().len(), 2);
+    assert!(store.show(ids[0], ShowPayload::Read).await.unwrap().is_some());
+    assert_eq!(store.requeue(ids[0], &alice()).await.unwrap(), Moved::To(Status::Scheduled));
+    assert_eq!(store.discard(ids[1], &alice()).await.unwrap(), Moved::To(Status::Done));
+    drop_role(&outbox, &pool).await;
+}
+
+#[tokio::test]
+async fn a_consumer_by_position_needs_no_more_than_the_documented_rights() {
+    let outbox = fresh!("sales.events");
+    let grants = [
+        "USAGE ON SCHEMA sales",
+        "INSERT ON outbox_inbox",
+        "INSERT, SELECT, UPDATE ON outbox_watermark",
+    ];
+    let pool = role(&outbox, &grants).await;
+    let place = |position| Place::new("billing", "here/1", "orders", "order", "42", position);
+    let mut tx = pool.begin().await.unwrap();
+    assert!(tx.advance(&outbox.table, place(1)).await.unwrap());
+    assert!(tx.advance(&outbox.table, place(2)).await.unwrap());
+    assert!(tx.remember(&outbox.table, "billing", MessageId::random()).await.unwrap());
+    tx.commit().await.unwrap();
+    let user: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(&pool).await.unwrap();
+    let more = format!("GRANT SELECT, UPDATE, DELETE ON outbox_inbox, outbox_watermark TO {user}");
+    outbox.run(&more).await;
+    let mut tx = pool.begin().await.unwrap();
+    let forgotten = tx.forget(&outbox.table, "billing", std::time::Duration::ZERO, 10).await.unwrap();
+    assert_eq!(forgotten, 2);
+    tx.commit().await.unwrap();
+    drop_role(&outbox, &pool).await;
 }

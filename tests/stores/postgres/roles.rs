@@ -12,7 +12,7 @@ use sqlx::postgres::PgPoolOptions;
 use crate::postgres::support::{Outbox, event, fresh, leases};
 
 /// A pool whose sessions act as a role that has no more than it is granted here.
-async fn role(outbox: &Outbox, grants: &[&str]) -> PgPool {
+pub(super) async fn role(outbox: &Outbox, grants: &[&str]) -> PgPool {
     let role = format!("r_{}", uuid::Uuid::new_v4().simple());
     outbox.run(&format!("CREATE ROLE {role} NOLOGIN")).await;
     for grant in grants {
@@ -22,7 +22,7 @@ async fn role(outbox: &Outbox, grants: &[&str]) -> PgPool {
     PgPoolOptions::new().connect_lazy_with(options)
 }
 
-async fn drop_role(outbox: &Outbox, pool: &PgPool) {
+pub(super) async fn drop_role(outbox: &Outbox, pool: &PgPool) {
     let role: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(pool).await.unwrap();
     pool.close().await;
     outbox.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;

@@ -86,6 +86,8 @@ impl Harness for Outbox {
         self.run(&format!(
             "UPDATE outbox SET available_at = available_at {by}, created_at = created_at {by}, processed_at = processed_at {by};
              UPDATE outbox_lane SET leased_until = leased_until {by}, taken_at = taken_at {by};
+             UPDATE outbox_inbox SET handled_at = handled_at {by};
+             UPDATE outbox_watermark SET moved_at = moved_at {by};
              UPDATE outbox_relay SET seen_at = seen_at {by}, started_at = started_at {by};"
         ))
         .await;

@@ -108,6 +108,8 @@ impl Harness for Fresh {
         let sql = format!(
             "UPDATE {table} SET available_at = available_at - {micros}, created_at = created_at - {micros}, processed_at = processed_at - {micros};
              UPDATE {table}_lane SET leased_until = leased_until - {micros};
+             UPDATE {table}_inbox SET handled_at = handled_at - {micros};
+             UPDATE {table}_watermark SET moved_at = moved_at - {micros};
              UPDATE {table}_relay SET seen_at = seen_at - {micros}, started_at = started_at - {micros};"
         );
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await.unwrap();

@@ -15,6 +15,10 @@ macro_rules! incoming {
                 rdkafka::Message::payload(self)
             }
 
+            fn log_partition(&self) -> Option<i32> {
+                Some(rdkafka::Message::partition(self))
+            }
+
             fn header(&self, name: &str) -> Option<&[u8]> {
                 let headers = self.headers()?;
                 // Kafka allows a name several times; the last one is the one that counts.

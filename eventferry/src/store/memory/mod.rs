@@ -3,6 +3,7 @@
 //! It models what makes a database hard to read from: ids are drawn when a row is inserted, rows become visible when their transaction
 //! commits, and a lock on each aggregate, held from the insert to the end of the transaction, makes the two agree within an aggregate.
 
+mod inbox;
 mod operate;
 mod relay;
 mod state;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::event::MessageId;
 use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LANES, NewRecord, Payload, Record, Status};
-use crate::store::{DEFER_ABOVE, Receipt, RelayId, StoreError, StoreErrorKind};
+use crate::store::memory::inbox::Inbox;
+use crate::store::{DEFER_ABOVE, Place, Receipt, RelayId, StoreError, StoreErrorKind};
 
 /// The number of a transaction, drawn by its first write.
 pub(super) type Tx = u64;
@@ -24,7 +25,7 @@ pub(super) struct State {
     open: BTreeSet<Tx>,
     /// Which open transaction holds which aggregate.
     locks: HashMap<i64, Tx>,
-    inbox: HashMap<(String, MessageId), Tx>,
+    inbox: Inbox,
     /// Who waits for the end of whom.
     waiting: HashMap<Tx, (Tx, Waker)>,
     pub(super) lanes: Vec<Lane>,
@@ -80,7 +81,7 @@ impl State {
             next_tx: 1,
             open: BTreeSet::new(),
             locks: HashMap::new(),
-            inbox: HashMap::new(),
+            inbox: Inbox::default(),
             waiting: HashMap::new(),
             lanes: vec![free; usize::from(LANES)],
             relays: HashMap::new(),
@@ -103,8 +104,8 @@ impl State {
             self.rows.retain(|_, row| row.tx != tx);
             let rows = &self.rows;
             self.ids.retain(|_, id| rows.contains_key(id));
-            self.inbox.retain(|_, holder| *holder != tx);
         }
+        self.inbox.end(tx, end);
         self.open.remove(&tx);
         self.locks.retain(|_, holder| *holder != tx);
         let waiters: Vec<Tx> = self
@@ -192,16 +193,18 @@ impl State {
     }
 
     /// Remembers a handled message; false if it is remembered already.
-    pub(super) fn remember(&mut self, tx: Tx, consumer: &str, message_id: MessageId) -> Attempt<bool> {
-        let holder = *self.inbox.entry((consumer.to_owned(), message_id)).or_insert(0);
-        match holder {
-            0 => {
-                self.inbox.insert((consumer.to_owned(), message_id), tx);
-                Attempt::Ready(true)
-            }
-            other if other != tx && self.open.contains(&other) => Attempt::Behind(other),
-            _ => Attempt::Ready(false),
-        }
+    pub(super) fn remember(&mut self, tx: Tx, consumer: &str, message_id: MessageId, now: i64) -> Attempt<bool> {
+        self.inbox.remember(&self.open, tx, consumer, message_id, now)
+    }
+
+    /// Moves a consumer's watermark; false if it stands there already, or beyond.
+    pub(super) fn advance(&mut self, tx: Tx, place: &Place<'_>, now: i64) -> Attempt<bool> {
+        self.inbox.advance(&self.open, tx, place, now)
+    }
+
+    /// Forgets what a consumer handled before a time; answers how much.
+    pub(super) fn forget(&mut self, tx: Tx, consumer: &str, before: i64, limit: u32) -> Attempt<u64> {
+        Attempt::Ready(self.inbox.forget(&self.open, tx, consumer, before, limit as usize))
     }
 
     // ------------------------------------------------------------------------------------------------------------ reading

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use crate::clock::duration_micros;
 use crate::event::{MessageId, TableName};
 use crate::outbox::NewRecord;
 use crate::store::memory::MemoryStore;
 use crate::store::memory::state::{Attempt, End, State, Tx};
-use crate::store::{BoxFuture, InboxTransaction, OpenTransaction, Receipt, StoreError, check_consumer, check_records};
+use crate::store::{BoxFuture, InboxTransaction, OpenTransaction, Place, Receipt, StoreError, check_consumer, check_place, check_records};
 
 /// An open transaction of a [`MemoryStore`].
 ///
@@ -101,7 +103,32 @@ impl InboxTransaction for MemoryTransaction {
         Box::pin(async move {
             self.store.check_table(table)?;
             check_consumer(consumer)?;
-            self.write(|state, tx| state.remember(tx, consumer, message_id)).await
+            let store = self.store.clone();
+            self.write(|state, tx| state.remember(tx, consumer, message_id, store.now())).await
+        })
+    }
+
+    fn advance<'a>(&'a mut self, table: &'a TableName, place: Place<'a>) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            self.store.check_table(table)?;
+            check_place(&place)?;
+            let store = self.store.clone();
+            self.write(|state, tx| state.advance(tx, &place, store.now())).await
+        })
+    }
+
+    fn forget<'a>(
+        &'a mut self,
+        table: &'a TableName,
+        consumer: &'a str,
+        older_than: Duration,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(async move {
+            self.store.check_table(table)?;
+            check_consumer(consumer)?;
+            let before = self.store.now().saturating_sub(duration_micros(older_than));
+            self.write(|state, tx| state.forget(tx, consumer, before, limit)).await
         })
     }
 }

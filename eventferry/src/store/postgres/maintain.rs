@@ -9,7 +9,7 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::row::Columns;
 
 /// No row is older than this (a thousand years); more would leave PostgreSQL's range of times.
-const AGE_MAX_MICROS: i64 = 31_557_600_000_000_000;
+pub(super) const AGE_MAX_MICROS: i64 = 31_557_600_000_000_000;
 /// How many stretches of rows that are all unsettled or dead one call passes at most.
 const STRETCHES: usize = 20;
 /// How many rows a statement looks at for each that it may delete; the same number stands in `purge.sql`.

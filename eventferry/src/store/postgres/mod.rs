@@ -36,6 +36,8 @@ statements! {
     pub(super) struct Sql {
         insert: "sql/insert.sql",
         remember: "sql/remember.sql",
+        advance: "sql/advance.sql",
+        forget: "sql/forget.sql",
         session: "sql/session.sql",
         check: "sql/check.sql",
         register: "sql/register.sql",

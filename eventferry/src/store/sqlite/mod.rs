@@ -64,6 +64,7 @@ use crate::store::{
 
 statements! {
     struct Sql {
+        advance: "sql/advance.sql",
         check: "sql/check.sql",
         close_relay: "sql/close_relay.sql",
         count_relays: "sql/count_relays.sql",
@@ -71,7 +72,9 @@ statements! {
         done_delete: "sql/done_delete.sql",
         done_keep: "sql/done_keep.sql",
         fail: "sql/fail.sql",
+        forget_messages: "sql/forget_messages.sql",
         forget_relays: "sql/forget_relays.sql",
+        forget_watermarks: "sql/forget_watermarks.sql",
         heartbeat: "sql/heartbeat.sql",
         insert: "sql/insert.sql",
         is_there: "sql/is_there.sql",

@@ -11,7 +11,7 @@ BEGIN
 END
 $$;
 DROP VIEW outbox_readable;
-DROP TABLE outbox_inbox, outbox_meta, outbox_relay, outbox_lane, outbox;
+DROP TABLE outbox_watermark, outbox_inbox, outbox_meta, outbox_relay, outbox_lane, outbox;
 DROP FUNCTION outbox_refuse_truncate();
 DROP FUNCTION outbox_json(bytea);
 DROP FUNCTION outbox_enqueue(text, text, text, text, bytea, integer, text, json, text, uuid);

@@ -6,6 +6,7 @@ INSERT INTO outbox_down (left_over) SELECT count(*) FROM outbox WHERE status <> 
 DROP TABLE outbox_down;
 
 DROP VIEW outbox_readable;
+DROP TABLE outbox_watermark;
 DROP TABLE outbox_inbox;
 DROP TABLE outbox_meta;
 DROP TABLE outbox_relay;

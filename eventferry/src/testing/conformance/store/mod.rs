@@ -93,7 +93,8 @@ pub trait Harness: Send + Sync {
 
     /// Moves the database's clock forward, or back if `seconds` is negative.
     ///
-    /// Where the clock cannot be moved, move every stored time the other way: due times, leases, heartbeats, times of creation and delivery.
+    /// Where the clock cannot be moved, move every stored time the other way: due times, leases, heartbeats, times of creation and delivery,
+    /// and when consumers handled what they remember.
     fn move_clock(&self, seconds: i64) -> impl Future<Output = ()> + Send;
 
     /// Drops what the harness made; called at the end of every case that passed.
@@ -235,6 +236,12 @@ macro_rules! conformance_store {
                 a_rollback_forgets
                 a_consumer_name_with_a_nul_is_refused
                 an_acceptance_at_the_same_time_waits_for_the_outcome
+                a_watermark_moves_forward_only
+                a_watermark_has_its_place
+                a_rollback_moves_a_watermark_back
+                a_watermark_that_is_moved_at_the_same_time_waits_for_the_outcome
+                a_place_with_a_nul_is_refused
+                what_was_handled_long_ago_is_forgotten_in_chunks
             }
         }
     };
