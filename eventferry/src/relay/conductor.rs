@@ -33,6 +33,7 @@ impl Stages {
         store: Arc<S>,
         publisher: Arc<P>,
         id: RelayId,
+        outbox: &str,
         config: &RelayConfig,
         facts: &mpsc::UnboundedSender<Fact>,
     ) -> Self {
@@ -44,7 +45,7 @@ impl Stages {
         tasks.spawn(read::run(store.clone(), reads, facts.clone()));
         tasks.spawn(ack::run(store.clone(), id, config.retention, writes, facts.clone()));
         tasks.spawn(lanes::run(store.clone(), id, leases, facts.clone()));
-        tasks.spawn(publish::run(publisher, config.deadline, sends, facts.clone()));
+        tasks.spawn(publish::run(publisher, outbox.into(), config.deadline, sends, facts.clone()));
         let mut maintenance = JoinSet::new();
         maintenance.spawn(maintain::run(store, config.retention));
         Self {

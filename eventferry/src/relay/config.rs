@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::Relay;
 use super::core::{CoreConfig, Policy};
 use crate::event::Topic;
-use crate::outbox::{OnDead, RetryPolicy};
-use crate::publish::Publisher;
+use crate::outbox::{LANES, OnDead, RetryPolicy};
+use crate::publish::{Pipelined, Publisher};
 use crate::store::{Retention, Store};
 
 const FULL_PASS: Duration = Duration::from_mins(5);
@@ -35,6 +35,7 @@ pub(super) struct RelayConfig {
     policy: Policy,
     topics: HashMap<String, Policy>,
     dead_letter: Option<String>,
+    recover_from_fence: bool,
     pub(super) deadline: Duration,
     pub(super) retention: Retention,
 }
@@ -65,6 +66,7 @@ impl Default for RelayConfig {
             },
             topics: HashMap::new(),
             dead_letter: None,
+            recover_from_fence: false,
             deadline: Duration::from_secs(30),
             retention: Retention::default(),
         }
@@ -72,7 +74,7 @@ impl Default for RelayConfig {
 }
 
 impl RelayConfig {
-    pub(super) fn core(&self, lease: Duration, pipelined: bool) -> CoreConfig {
+    pub(super) fn core(&self, lease: Duration, groups: Option<u8>) -> CoreConfig {
         CoreConfig {
             window: self.window,
             window_bytes: self.window_bytes,
@@ -84,7 +86,9 @@ impl RelayConfig {
             poll_max: self.poll_max,
             full_pass: FULL_PASS,
             plain_limit: self.concurrency,
-            pipelined,
+            pipelined: groups.is_some(),
+            groups: groups.unwrap_or(1),
+            recover_from_fence: self.recover_from_fence,
             policy: self.policy,
             topics: self.topics.clone(),
             dead_letter: self.dead_letter.clone(),
@@ -183,6 +187,18 @@ impl<S: Store, P: Publisher> RelayBuilder<S, P> {
         self
     }
 
+    /// Whether a relay that was fenced by a producer which holds none of its leases may go on. Default: no.
+    ///
+    /// Concerns brokers that fence, such as Kafka with transactions. A relay whose lanes were taken over is fenced by their new owner; that is as it
+    /// should be and needs no recovery. Any other fence means that somebody else uses this outbox's transactional ids. The relay then hands
+    /// the lanes of that group back; without recovery it leaves them alone until it is started again, with it takes their leases anew after one
+    /// lease length, and only then opens a new session. After three such fences within ten minutes it gives the group up all the same, so
+    /// that two producers never fight for ever.
+    pub fn auto_recover_from_fence(mut self, recover: bool) -> Self {
+        self.config.recover_from_fence = recover;
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -215,6 +231,10 @@ impl<S: Store, P: Publisher> RelayBuilder<S, P> {
         }
         if config.poll_min.is_zero() || config.poll_max < config.poll_min {
             return refuse("poll", "the quick interval must be above zero and not above the idle one");
+        }
+        let groups = self.publisher.pipelined().map_or(1, Pipelined::groups);
+        if groups == 0 || !LANES.is_multiple_of(groups) {
+            return refuse("publisher", "the lanes (64) cannot be divided into its number of groups");
         }
         if config.deadline.is_zero() {
             return refuse("publish_deadline", "no call can end in no time");

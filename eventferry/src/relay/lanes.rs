@@ -25,6 +25,10 @@ pub(super) async fn run<S: Store>(
                 Some(lanes) => Fact::Taken { asked_at, lanes },
                 None => Fact::LeaseCallFailed,
             },
+            LeaseCommand::TakeGroups { groups, size, limit } => match outage.note(store.take_groups(id, &groups, size, limit).await) {
+                Some(lanes) => Fact::Taken { asked_at, lanes },
+                None => Fact::LeaseCallFailed,
+            },
             LeaseCommand::Release(lanes) => {
                 // Unreleased lanes are free when their leases are over.
                 outage.note(store.release(id, &lanes).await);

@@ -13,6 +13,7 @@ mod maintain;
 mod observe;
 mod publish;
 mod read;
+mod sessions;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -25,7 +26,7 @@ use self::config::RelayConfig;
 pub use self::config::{RelayBuilder, RelayConfigError};
 use self::core::Fact;
 pub use self::core::Stats;
-use crate::publish::Publisher;
+use crate::publish::{Pipelined, Publisher};
 use crate::store::{RelayId, Store, StoreError};
 
 /// Carries the events of one outbox to one publisher.
@@ -119,9 +120,16 @@ impl<S: Store, P: Publisher> Relay<S, P> {
         }
         let (facts, inbox) = mpsc::unbounded_channel();
         let (stats, watched) = watch::channel(Stats::default());
-        let core = core::Core::new(self.config.core(opened.lease, self.publisher.pipelined().is_some()));
+        let core = core::Core::new(self.config.core(opened.lease, self.publisher.pipelined().map(Pipelined::groups)));
         tracing::info!(relay = %id, lease = ?opened.lease, "relay started");
-        let stages = conductor::Stages::new(Arc::new(self.store), Arc::new(self.publisher), id, &self.config, &facts);
+        let stages = conductor::Stages::new(
+            Arc::new(self.store),
+            Arc::new(self.publisher),
+            id,
+            &opened.outbox,
+            &self.config,
+            &facts,
+        );
         let task = tokio::spawn(conductor::conduct(core, inbox, stages, stats));
         Ok(RelayHandle {
             id,

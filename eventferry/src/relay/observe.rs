@@ -68,6 +68,15 @@ pub(super) fn tell(notice: &Notice) {
             "relays ended again and again with these lanes in their hands; their events go one at a time until the one that did it is found"
         ),
         Notice::Carefree => tracing::info!("every lane is well again; events go together"),
+        Notice::Fenced { group, for_good: true } => tracing::error!(
+            group,
+            "another producer uses the transactional id of a group of lanes that are leased to this relay; it gives them up until it is started \
+             again: find who else uses this prefix of transactional ids"
+        ),
+        Notice::Fenced { group, for_good: false } => tracing::warn!(
+            group,
+            "another producer used the transactional id of a group of lanes that are leased to this relay; it hands them back and takes them again"
+        ),
         Notice::BrokerBack => tracing::info!("the broker is back"),
     }
 }

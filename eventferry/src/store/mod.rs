@@ -244,6 +244,17 @@ pub trait Store: Send + Sync + 'static {
     /// A lease is over when its end is not within one lease length from now: in the past, or so far ahead that the clock was stepped back.
     fn take(&self, relay: RelayId, limit: u8) -> impl Future<Output = Result<Vec<Taken>, StoreError>> + Send;
 
+    /// Takes up to `limit` whole groups among those named, each of `size` adjacent lanes: all lanes of a group or none of it.
+    ///
+    /// For a broker that fences by group, where two relays must never share one. Group `n` is the lanes from `n * size` on.
+    fn take_groups(
+        &self,
+        relay: RelayId,
+        groups: &[u8],
+        size: u8,
+        limit: u8,
+    ) -> impl Future<Output = Result<Vec<Taken>, StoreError>> + Send;
+
     /// Sets the count of deaths of these lanes back to 0; leases that are no longer ours are left alone.
     fn forgive(&self, relay: RelayId, lanes: &[LaneLease]) -> impl Future<Output = Result<(), StoreError>> + Send;
 

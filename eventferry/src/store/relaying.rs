@@ -35,15 +35,18 @@ impl fmt::Display for RelayId {
 pub struct Opened {
     /// How long a lease lasts: one value per outbox.
     pub lease: Duration,
+    /// The outbox's own identity, the same for every relay of it and after a failover.
+    pub outbox: String,
     /// Settings under which a promise rests on luck (such as `fsync = off`), one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Opened {
     /// An answer without warnings.
-    pub fn new(lease: Duration) -> Self {
+    pub fn new(lease: Duration, outbox: impl Into<String>) -> Self {
         Self {
             lease,
+            outbox: outbox.into(),
             warnings: Vec::new(),
         }
     }

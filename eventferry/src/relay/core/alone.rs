@@ -127,7 +127,7 @@ impl Core {
         queue.route = Some(route);
         self.mark(record.row(), Known::InFlight);
         self.lane_mut(lease.lane).open += 1;
-        let flight = Flight::plain(&record, key, lease, route, self.session_number);
+        let flight = Flight::plain(&record, key, lease, route);
         let probe = self.ask_for_presence(topic);
         self.alone.one = Some(One {
             row: record.row(),

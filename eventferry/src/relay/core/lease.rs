@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::read::APPETITE_MIN;
+use super::session::{Fence, SessionState, Slot};
 use super::{Command, Core, DueAt, Lane, LeaseCommand, Now, alone};
 use crate::outbox::{LANES, LaneLease, fair_share};
 use crate::store::{Renewed, Taken};
@@ -51,11 +52,9 @@ impl Core {
             self.commands.push(Command::Lease(LeaseCommand::Renew(held)));
         } else if self.stopping.is_none() && now >= self.next_take {
             self.next_take = now + TAKE_AGAIN;
-            let missing = usize::from(fair_share(self.live_relays)).saturating_sub(self.lanes.iter().filter(|l| l.lease.is_some()).count());
-            if missing > 0 {
+            if let Some(take) = self.missing() {
                 self.lease_call_out = true;
-                self.commands
-                    .push(Command::Lease(LeaseCommand::Take(u8::try_from(missing).unwrap_or(LANES))));
+                self.commands.push(Command::Lease(take));
             }
         } else if now >= self.next_beat {
             // Counting relays more often than renewing lets lanes follow a relay that comes or goes without waiting for a lease.
@@ -63,6 +62,33 @@ impl Core {
             self.lease_call_out = true;
             self.commands.push(Command::Lease(LeaseCommand::Renew(Vec::new())));
         }
+    }
+
+    /// What to take, if this relay has less than its share.
+    fn missing(&self) -> Option<LeaseCommand> {
+        let held = self.lanes.iter().filter(|lane| lane.lease.is_some()).count();
+        if self.sessions.len() == 1 {
+            let missing = usize::from(fair_share(self.live_relays)).saturating_sub(held);
+            return (missing > 0).then(|| LeaseCommand::Take(u8::try_from(missing).unwrap_or(LANES)));
+        }
+        let size = LANES / u8::try_from(self.sessions.len()).unwrap_or(1);
+        let mut ours = vec![false; self.sessions.len()];
+        for lease in self.lanes.iter().filter_map(|lane| lane.lease) {
+            ours[self.group_of(lease.lane)] = true;
+        }
+        let limit = self.group_share().saturating_sub(ours.iter().filter(|ours| **ours).count());
+        // A group whose last session is not over yet, or that somebody else fences, is left alone.
+        let free = |(number, slot): (usize, &Slot)| {
+            let free = !ours[number] && slot.state == SessionState::Closed && slot.fence == Fence::No;
+            free.then(|| u8::try_from(number).unwrap_or(0))
+        };
+        let groups: Vec<u8> = self.sessions.iter().enumerate().filter_map(free).collect();
+        let limit = u8::try_from(limit).unwrap_or(LANES);
+        (limit > 0 && !groups.is_empty()).then_some(LeaseCommand::TakeGroups { groups, size, limit })
+    }
+
+    fn group_share(&self) -> usize {
+        self.sessions.len().div_ceil(self.live_relays.max(1) as usize)
     }
 
     pub(super) fn lease_turn(&self) -> Now {
@@ -119,6 +145,7 @@ impl Core {
                     .is_some_and(|lease| held.contains(&lease) && !answer.kept.contains(&lease))
             });
         }
+        self.look_at_fences(asked_at);
         self.look_again();
         self.tend_careful();
         self.rebalance();
@@ -128,6 +155,9 @@ impl Core {
         if self.stopping.is_some() {
             return;
         }
+        if self.sessions.len() > 1 {
+            return self.rebalance_groups();
+        }
         let share = usize::from(fair_share(self.live_relays));
         let mut ours: Vec<LaneLease> = self.sending_lanes().collect();
         if ours.len() > share {
@@ -135,6 +165,24 @@ impl Core {
             ours.sort_by_key(|lease| self.lane(lease.lane).open);
             let excess: Vec<u8> = ours[..ours.len() - share].iter().map(|lease| lease.lane).collect();
             self.drain(&excess, self.now + self.config.drain);
+        } else if ours.len() < share {
+            self.next_take = self.next_take.min(self.now);
+        }
+    }
+
+    fn rebalance_groups(&mut self) {
+        let mut open = vec![None; self.sessions.len()];
+        for lease in self.sending_lanes() {
+            *open[self.group_of(lease.lane)].get_or_insert(0) += self.lane(lease.lane).open;
+        }
+        let mut ours: Vec<(u32, usize)> = (0..).zip(open).filter_map(|(group, open)| open.map(|open| (open, group))).collect();
+        let share = self.group_share();
+        if ours.len() > share {
+            ours.sort_unstable();
+            let excess: Vec<usize> = ours[..ours.len() - share].iter().map(|(_, group)| *group).collect();
+            let lanes: Vec<u8> = self.sending_lanes().map(|lease| lease.lane).collect();
+            let lanes: Vec<u8> = lanes.into_iter().filter(|lane| excess.contains(&self.group_of(*lane))).collect();
+            self.drain(&lanes, self.now + self.config.drain);
         } else if ours.len() < share {
             self.next_take = self.next_take.min(self.now);
         }
@@ -188,7 +236,21 @@ impl Core {
     fn hand_back_drained(&mut self) {
         let now = self.now;
         let over = |lane: &Lane| lane.draining.is_some_and(|deadline| lane.open == 0 || now >= deadline);
-        let back: Vec<LaneLease> = self.lanes.iter().filter(|lane| over(lane)).filter_map(|lane| lane.lease).collect();
+        let mut busy = vec![false; self.sessions.len()];
+        if busy.len() > 1 {
+            // A group goes as it came: as a whole.
+            for lease in self.lanes.iter().filter(|lane| !over(lane)).filter_map(|lane| lane.lease) {
+                busy[self.group_of(lease.lane)] = true;
+            }
+        }
+        let ready = |lease: &LaneLease| !busy[self.group_of(lease.lane)];
+        let back: Vec<LaneLease> = self
+            .lanes
+            .iter()
+            .filter(|lane| over(lane))
+            .filter_map(|lane| lane.lease)
+            .filter(ready)
+            .collect();
         if !back.is_empty() {
             self.lose(|lane| lane.lease.is_some_and(|lease| back.contains(&lease)));
             self.commands.push(Command::Lease(LeaseCommand::Release(back)));
@@ -207,6 +269,7 @@ impl Core {
         }
         if lost.contains(&true) {
             self.drop_queues(|lane| lost[usize::from(lane % LANES)]);
+            self.close_sessions_of(&lost);
         }
     }
 }

@@ -31,7 +31,7 @@ use rustc_hash::FxHashMap;
 
 pub(crate) use queue::QueueKey;
 use send::{Flight, Route, RouteState};
-use session::SessionState;
+use session::{Fence, Slot};
 pub(crate) use terms::{
     Cause, Command, DeadLetter, Fact, HandOver, LeaseCommand, Loaded, Notice, PublishCommand, ReadCommand, Way, WriteCommand,
 };
@@ -57,6 +57,10 @@ pub(crate) struct CoreConfig {
     pub(crate) full_pass: Duration,
     pub(crate) plain_limit: usize,
     pub(crate) pipelined: bool,
+    /// Into how many groups the lanes are divided, each with a session of its own; 1 unless the broker fences.
+    pub(crate) groups: u8,
+    /// Whether a group that somebody else fenced may be taken again.
+    pub(crate) recover_from_fence: bool,
     pub(crate) policy: Policy,
     pub(crate) topics: std::collections::HashMap<String, Policy>,
     pub(crate) dead_letter: Option<String>,
@@ -99,6 +103,8 @@ pub struct Stats {
     pub resets: u64,
     /// Lanes whose events go one at a time now, because relays ended again and again with them in their hands.
     pub careful: u32,
+    /// Groups of lanes that this relay leaves alone now, because another producer uses their transactional id.
+    pub groups_fenced: u32,
     /// Whether the broker is away now; what it concerns waits, uncounted.
     pub broker_away: bool,
     /// How many topics are away now: missing, or not to be written to.
@@ -211,9 +217,8 @@ pub(crate) struct Core {
     plain_in_flight: usize,
     plain_waiting: VecDeque<QueueKey>,
     alone: alone::Alone,
-    session: SessionState,
-    session_number: u64,
-    session_waiting: Vec<QueueKey>,
+    sessions: Vec<Slot>,
+    session_numbers: u64,
     away_until: Option<Now>,
     away_backoff: Duration,
     away_told: bool,
@@ -288,9 +293,8 @@ impl Core {
             plain_in_flight: 0,
             plain_waiting: VecDeque::new(),
             alone: alone::Alone::default(),
-            session: SessionState::Closed,
-            session_number: 0,
-            session_waiting: Vec::new(),
+            sessions: (0..config.groups.max(1)).map(|_| Slot::default()).collect(),
+            session_numbers: 0,
             away_until: None,
             away_backoff: outage::AWAY_MIN,
             away_told: false,
@@ -387,6 +391,7 @@ impl Core {
         Stats {
             lanes: count(self.lanes.iter().filter(|lane| lane.lease.is_some()).count()),
             careful: count(self.lanes.iter().filter(|lane| lane.lease.is_some() && lane.careful).count()),
+            groups_fenced: count(self.sessions.iter().filter(|slot| slot.fence != Fence::No).count()),
             broker_away: self.away_told,
             topics_away: count(self.topics.iter().filter(|topic| topic.told).count()),
             known: self.in_memory() as u64,

@@ -8,7 +8,6 @@ use rustc_hash::FxHashMap;
 
 use super::queue::{Gate, QueueKey, Why};
 use super::send::Route;
-use super::session::SessionState;
 use super::{Command, Core, Notice, Now, PublishCommand};
 use crate::publish::{PublishErrorKind, Scope};
 
@@ -85,11 +84,11 @@ impl Core {
             }
         }
         self.topic_back(topic);
-        if matches!(before, Partitions::Known(known) if known != count) && self.session == SessionState::Open {
+        if matches!(before, Partitions::Known(known) if known != count) {
             // Keys move to other partitions: nothing may be in flight by the old count.
-            self.session = SessionState::Closing;
-            self.commands
-                .push(Command::Publish(PublishCommand::CloseSession(self.session_number)));
+            for group in 0..self.sessions.len() {
+                self.close_session(group);
+            }
         }
     }
 

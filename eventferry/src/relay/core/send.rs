@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::alone::Reason;
 use super::outage::{AWAY_MAX, Partitions, SHED_MIN, add_topic};
 use super::queue::{QueueKey, Why};
-use super::session::SessionState;
 use super::{Command, Core, DeadLetter, HandOver, Known, Now, Policy, PublishCommand, ReadCommand, Way};
 use crate::event::Message;
 use crate::mutant::{Mutant, mutant};
@@ -52,13 +51,13 @@ pub(super) struct Flight {
 
 impl Flight {
     /// A row on its way by one call.
-    pub(super) fn plain(record: &Record, key: QueueKey, lease: LaneLease, route: Route, session: u64) -> Self {
+    pub(super) fn plain(record: &Record, key: QueueKey, lease: LaneLease, route: Route) -> Self {
         Self {
             row: record.row(),
             key,
             lease,
             route,
-            session,
+            session: 0,
             attempts: record.attempts,
             bytes: record.payload.len(),
             letter: None,
@@ -204,34 +203,36 @@ impl Core {
         let (places, plain_places) = (self.places_on(route), self.plain_places());
         let Some(queue) = self.queues.get_mut(&key) else { return false };
         match route {
-            Route::Pipelined(..) if self.session != SessionState::Open => {
-                queue.waiting = true;
-                self.session_waiting.push(key);
-                if self.session == SessionState::Closed {
-                    self.session = SessionState::Opening;
-                    self.session_number += 1;
-                    self.commands
-                        .push(Command::Publish(PublishCommand::OpenSession(self.session_number)));
+            Route::Pipelined(..) => {
+                let lane = queue.lane;
+                if !self.has_session(lane, key) {
+                    self.wait_in_list(key);
+                    return false;
                 }
-                return false;
             }
             Route::Plain(_) if plain_places == 0 => {
                 queue.waiting = true;
                 self.plain_waiting.push_back(key);
                 return false;
             }
-            Route::Pipelined(..) | Route::Plain(_) => {}
+            Route::Plain(_) => {}
         }
         if places == 0 {
+            self.wait_in_list(key);
             let state = self.routes.entry(route).or_default();
             if state.waiting.is_empty() {
                 self.starved.push(route);
             }
-            queue.waiting = true;
             state.waiting.push_back(key);
             return false;
         }
         true
+    }
+
+    fn wait_in_list(&mut self, key: QueueKey) {
+        if let Some(queue) = self.queues.get_mut(&key) {
+            queue.waiting = true;
+        }
     }
 
     fn hand_over(&mut self, key: QueueKey, lease: LaneLease, route: Route) {
@@ -243,8 +244,14 @@ impl Core {
         self.mark(record.row(), Known::InFlight);
         let source = self.source.clone();
         let (row, attempts) = (record.row(), record.attempts);
+        let session = self.sessions[self.group_of(lease.lane)].number;
         let way = match route {
-            Route::Pipelined(_, partition) => Way::Pipelined { partition, record, source },
+            Route::Pipelined(_, partition) => Way::Pipelined {
+                session,
+                partition,
+                record,
+                source,
+            },
             Route::Plain(_) => Way::Plain { record, source },
         };
         self.lane_mut(lease.lane).open += 1;
@@ -254,7 +261,7 @@ impl Core {
                 key,
                 lease,
                 route,
-                session: self.session_number,
+                session,
                 attempts,
                 bytes,
                 letter: None,

@@ -99,6 +99,11 @@ pub(crate) enum Notice {
         lanes: usize,
     },
     Carefree,
+    /// Another producer has the transactional id of a group whose lanes are leased to this relay.
+    Fenced {
+        group: u8,
+        for_good: bool,
+    },
 }
 
 /// `Renew` and `Take` are answered by one fact each.
@@ -106,6 +111,12 @@ pub(crate) enum Notice {
 pub(crate) enum LeaseCommand {
     Renew(Vec<LaneLease>),
     Take(u8),
+    /// As many of these groups of lanes.
+    TakeGroups {
+        groups: Vec<u8>,
+        size: u8,
+        limit: u8,
+    },
     Release(Vec<LaneLease>),
     /// These lanes are well: whatever ended their owners before is over.
     Forgive(Vec<LaneLease>),
@@ -153,7 +164,11 @@ pub(crate) enum PublishCommand {
         topic: Arc<str>,
     },
     Describe(Arc<str>),
-    OpenSession(u64),
+    /// For the lanes of one group.
+    OpenSession {
+        session: u64,
+        group: u8,
+    },
     CloseSession(u64),
     HandOver(Vec<HandOver>),
 }
@@ -168,7 +183,12 @@ pub(crate) struct HandOver {
 #[derive(Debug)]
 pub(crate) enum Way {
     /// Through the session, to a partition.
-    Pipelined { partition: i32, record: Record, source: Arc<str> },
+    Pipelined {
+        session: u64,
+        partition: i32,
+        record: Record,
+        source: Arc<str>,
+    },
     /// By one call.
     Plain { record: Record, source: Arc<str> },
     /// To the dead-letter topic, by one call.

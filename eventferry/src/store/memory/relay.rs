@@ -22,6 +22,19 @@ impl Lane {
     fn is(&self, relay: RelayId, lease: LaneLease) -> bool {
         self.owner == Some(relay) && self.epoch == lease.epoch
     }
+
+    fn is_free(&self, now: i64, lease: i64) -> bool {
+        self.owner.is_none() || !is_live(self.leased_until, now, lease)
+    }
+
+    fn take(&mut self, number: u8, relay: RelayId, now: i64, lease: i64) -> Taken {
+        if self.owner.replace(relay).is_some() {
+            self.deaths = self.deaths.saturating_add(1);
+        }
+        self.epoch += 1;
+        self.leased_until = now.saturating_add(lease);
+        Taken::new(LaneLease::new(number, self.epoch), self.deaths)
+    }
 }
 
 impl Row {
@@ -108,7 +121,7 @@ impl Store for MemoryStore {
     async fn open(&self, relay: RelayId) -> Result<Opened, StoreError> {
         let now = self.now();
         self.state().relays.insert(relay, now);
-        Ok(Opened::new(self.shared.lease))
+        Ok(Opened::new(self.shared.lease, self.shared.source.clone()))
     }
 
     async fn renew(&self, relay: RelayId, held: &[LaneLease]) -> Result<Renewed, StoreError> {
@@ -134,18 +147,26 @@ impl Store for MemoryStore {
     async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
         let (now, lease) = (self.now(), duration_micros(self.shared.lease));
         let mut state = self.state();
-        let free = (0..)
-            .zip(state.lanes.iter_mut())
-            .filter(|(_, lane)| lane.owner.is_none() || !is_live(lane.leased_until, now, lease));
-        let taken = free.take(usize::from(limit)).map(|(number, lane)| {
-            if lane.owner.replace(relay).is_some() {
-                lane.deaths = lane.deaths.saturating_add(1);
-            }
-            lane.epoch += 1;
-            lane.leased_until = now.saturating_add(lease);
-            Taken::new(LaneLease::new(number, lane.epoch), lane.deaths)
-        });
+        let free = (0..).zip(state.lanes.iter_mut()).filter(|(_, lane)| lane.is_free(now, lease));
+        let taken = free
+            .take(usize::from(limit))
+            .map(|(number, lane)| lane.take(number, relay, now, lease));
         Ok(taken.collect())
+    }
+
+    async fn take_groups(&self, relay: RelayId, groups: &[u8], size: u8, limit: u8) -> Result<Vec<Taken>, StoreError> {
+        let (now, lease) = (self.now(), duration_micros(self.shared.lease));
+        let mut state = self.state();
+        let mut taken = Vec::new();
+        let mut left = limit;
+        for (group, lanes) in (0..).zip(state.lanes.chunks_exact_mut(usize::from(size.max(1)))) {
+            if left > 0 && groups.contains(&group) && lanes.iter().all(|lane| lane.is_free(now, lease)) {
+                left -= 1;
+                let numbered = (group * size..).zip(lanes.iter_mut());
+                taken.extend(numbered.map(|(number, lane)| lane.take(number, relay, now, lease)));
+            }
+        }
+        Ok(taken)
     }
 
     async fn forgive(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {

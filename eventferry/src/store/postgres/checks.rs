@@ -15,6 +15,7 @@ use crate::store::{Opened, RelayId, StoreError, StoreErrorKind};
 struct Facts {
     version: i32,
     lease: Duration,
+    outbox: String,
     standby: bool,
     lanes: i64,
     sequence: Option<Sequence>,
@@ -46,7 +47,7 @@ impl PostgresStore {
             .execute(session.connection())
             .await;
         session.finish("register a relay", &self.table, answer)?;
-        let mut opened = Opened::new(facts.lease);
+        let mut opened = Opened::new(facts.lease, facts.outbox.clone());
         opened.warnings = facts.warnings();
         Ok(opened)
     }
@@ -72,6 +73,7 @@ impl Facts {
         Ok(Self {
             version: columns.i32(0)?,
             lease: Duration::from_millis(u64::try_from(columns.i32(1)?).map_err(|_| undecodable(1))?),
+            outbox: columns.text(11)?.to_owned(),
             standby: columns.bool(2)?,
             lanes: columns.i64(3)?,
             sequence,
@@ -143,6 +145,7 @@ mod tests {
 
     fn sound() -> Facts {
         Facts {
+            outbox: String::new(),
             version: VERSION,
             lease: Duration::from_secs(15),
             standby: false,

@@ -36,9 +36,20 @@ impl PostgresStore {
             .fetch_all(session.connection())
             .await;
         let rows = session.finish("take lanes", &self.table, answer)?;
-        let mut taken = rows.iter().map(taken_lane).collect::<Result<Vec<_>, _>>()?;
-        taken.sort_unstable_by_key(|taken| taken.lease);
-        Ok(taken)
+        taken_lanes(&rows)
+    }
+
+    pub(super) async fn take_lane_groups(&self, relay: RelayId, groups: &[u8], size: u8, limit: u8) -> Result<Vec<Taken>, StoreError> {
+        let mut session = self.enter(&self.leasing).await?;
+        let answer = sqlx::query(self.sql.take_groups.clone())
+            .bind(relay.as_uuid())
+            .bind(groups.iter().map(|group| i16::from(*group)).bind_iter())
+            .bind(i16::from(size.max(1)))
+            .bind(i64::from(limit))
+            .fetch_all(session.connection())
+            .await;
+        let rows = session.finish("take groups of lanes", &self.table, answer)?;
+        taken_lanes(&rows)
     }
 
     pub(super) async fn release_lanes(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
@@ -111,4 +122,10 @@ fn lease(row: &PgRow) -> Result<LaneLease, StoreError> {
 
 fn taken_lane(row: &PgRow) -> Result<Taken, StoreError> {
     Ok(Taken::new(lease(row)?, u32::try_from(Columns(row).i32(2)?).unwrap_or(0)))
+}
+
+fn taken_lanes(rows: &[PgRow]) -> Result<Vec<Taken>, StoreError> {
+    let mut taken = rows.iter().map(taken_lane).collect::<Result<Vec<_>, _>>()?;
+    taken.sort_unstable_by_key(|taken| taken.lease);
+    Ok(taken)
 }

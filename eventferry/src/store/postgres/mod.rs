@@ -44,6 +44,7 @@ statements! {
         renew: "sql/renew.sql",
         take: "sql/take.sql",
         release: "sql/release.sql",
+        take_groups: "sql/take_groups.sql",
         forgive: "sql/forgive.sql",
         close: "sql/close.sql",
         read: "sql/read.sql",
@@ -156,6 +157,10 @@ impl Store for PostgresStore {
 
     async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
         self.take_lanes(relay, limit).await
+    }
+
+    async fn take_groups(&self, relay: RelayId, groups: &[u8], size: u8, limit: u8) -> Result<Vec<Taken>, StoreError> {
+        self.take_lane_groups(relay, groups, size, limit).await
     }
 
     async fn forgive(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {

@@ -13,6 +13,10 @@ fn lease(row: &SqliteRow) -> Result<LaneLease, StoreError> {
     Ok(LaneLease::new(get(row, "lane")?, get(row, "epoch")?))
 }
 
+fn taken(row: &SqliteRow) -> Result<Taken, StoreError> {
+    Ok(Taken::new(lease(row)?, get(row, "deaths")?))
+}
+
 fn as_json(leases: &[LaneLease]) -> String {
     json_list(leases.iter().map(|lease| format!("[{},{}]", lease.lane, lease.epoch)))
 }
@@ -53,7 +57,18 @@ impl SqliteStore {
             .fetch_all(&self.pool)
             .await
             .map_err(|source| error("lease lanes of", &self.table, source))?;
-        let taken = |row| Ok(Taken::new(lease(row)?, get(row, "deaths")?));
+        rows.iter().map(taken).collect()
+    }
+
+    pub(super) async fn take_lane_groups(&self, relay: RelayId, groups: &[u8], size: u8, limit: u8) -> Result<Vec<Taken>, StoreError> {
+        let rows = sqlx::query(self.sql.take_groups.clone())
+            .bind(relay.as_uuid())
+            .bind(json_list(groups.iter().map(u8::to_string)))
+            .bind(size.max(1))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|source| error("lease groups of lanes of", &self.table, source))?;
         rows.iter().map(taken).collect()
     }
 

@@ -36,7 +36,10 @@ impl SqliteStore {
         if !get::<bool>(&row, "ids_stay_used")? {
             return refuse("its id is not AUTOINCREMENT, so ids of deleted rows would be drawn again");
         }
-        let mut opened = Opened::new(Duration::from_micros(u64::try_from(get::<i64>(&row, "lease_micros")?).unwrap_or(0)));
+        let mut opened = Opened::new(
+            Duration::from_micros(u64::try_from(get::<i64>(&row, "lease_micros")?).unwrap_or(0)),
+            get::<String>(&row, "uuid")?,
+        );
         let (journal, synchronous): (String, i64) = (get(&row, "journal_mode")?, get(&row, "synchronous")?);
         if !matches!(journal.as_str(), "wal" | "memory") {
             opened.warnings.push(format!(

@@ -88,6 +88,7 @@ statements! {
         read_due: "sql/read_due.sql",
         read_payload: "sql/read_payload.sql",
         release_lanes: "sql/release_lanes.sql",
+        take_groups: "sql/take_groups.sql",
         forgive_lanes: "sql/forgive_lanes.sql",
         remember: "sql/remember.sql",
         renew_lanes: "sql/renew_lanes.sql",
@@ -147,6 +148,10 @@ impl Store for SqliteStore {
 
     async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
         self.take_lanes(relay, limit).await
+    }
+
+    async fn take_groups(&self, relay: RelayId, groups: &[u8], size: u8, limit: u8) -> Result<Vec<Taken>, StoreError> {
+        self.take_lane_groups(relay, groups, size, limit).await
     }
 
     async fn forgive(&self, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {

@@ -57,7 +57,7 @@ impl World {
                 };
                 Fact::Described { topic, partitions }
             }
-            PublishCommand::OpenSession(session) => {
+            PublishCommand::OpenSession { session, .. } => {
                 self.relays[relay].session = Some(SimSession {
                     number: session,
                     ..SimSession::default()
@@ -84,7 +84,9 @@ impl World {
 
     fn hand_over(&mut self, relay: usize, life: u64, token: u64, way: Way) {
         match way {
-            Way::Pipelined { partition, record, source } => {
+            Way::Pipelined {
+                partition, record, source, ..
+            } => {
                 let message = record.into_message(&source);
                 let Some(session) = &mut self.relays[relay].session else { return };
                 if session.broken {

@@ -200,6 +200,8 @@ impl World {
             full_pass: Duration::from_millis(if self.faults.passes { 300 } else { 8_000 }),
             plain_limit: 8,
             pipelined: !self.faults.plain_only,
+            groups: 1,
+            recover_from_fence: false,
             policy: Policy {
                 max_attempts: 3,
                 retry: RetryPolicy::exponential(Duration::from_millis(200), Duration::from_secs(2)),
@@ -414,6 +416,10 @@ impl World {
             }
             Command::Lease(LeaseCommand::Take(limit)) => {
                 let lanes = self.ask(|store| now_or_never(store.take(id, limit)));
+                (2, lanes.map_or(Fact::LeaseCallFailed, |lanes| Fact::Taken { asked_at, lanes }))
+            }
+            Command::Lease(LeaseCommand::TakeGroups { groups, size, limit }) => {
+                let lanes = self.ask(|store| now_or_never(store.take_groups(id, &groups, size, limit)));
                 (2, lanes.map_or(Fact::LeaseCallFailed, |lanes| Fact::Taken { asked_at, lanes }))
             }
             Command::Lease(LeaseCommand::Release(lanes)) => {

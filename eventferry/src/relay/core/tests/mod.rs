@@ -2,6 +2,7 @@
 
 mod alone;
 mod discard;
+mod groups;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ fn config() -> CoreConfig {
         full_pass: Duration::from_mins(5),
         plain_limit: 100,
         pipelined: false,
+        groups: 1,
+        recover_from_fence: false,
         policy: Policy {
             max_attempts: 3,
             retry: RetryPolicy::linear(Duration::from_secs(1), Duration::from_mins(5)),

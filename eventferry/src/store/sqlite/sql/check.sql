@@ -2,6 +2,7 @@
 SELECT
     m.version,
     m.lease_micros,
+    m.uuid,
     (SELECT count(*) FROM outbox_lane) AS lanes,
     EXISTS (
         SELECT 1 FROM sqlite_schema s WHERE s.type = 'table' AND s.name = 'outbox' AND s.sql LIKE '%AUTOINCREMENT%'

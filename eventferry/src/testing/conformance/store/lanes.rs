@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::outbox::{LANES, LaneLease, OnDead, lane_of};
-use crate::store::{RelayId, Store, VerdictOutcome};
+use crate::store::{RelayId, Store, Taken, VerdictOutcome};
 use crate::testing::conformance::store::Harness;
 use crate::testing::conformance::store::support::{Owner, event, put_one, refused, take};
 
@@ -57,6 +57,29 @@ pub async fn takers_at_the_same_time_never_share_a_lane<H: Harness>(h: &H) {
     let lanes: BTreeSet<u8> = taken.iter().map(|lease| lease.lane).collect();
     assert_eq!(lanes.len(), taken.len(), "a lane was given twice");
     assert!(taken.len() >= 20, "somebody got what it asked for");
+}
+
+/// Where a broker fences by group, a relay has all lanes of a group or none.
+pub async fn groups_are_taken_whole<H: Harness>(h: &H) {
+    let (one, other) = (RelayId::random(), RelayId::random());
+    let groups = |taken: &[Taken]| taken.iter().map(|taken| taken.lease.lane / 8).collect::<BTreeSet<u8>>();
+    let all: Vec<u8> = (0..8).collect();
+    let first = h.store().take_groups(one, &all, 8, 3).await.unwrap();
+    assert_eq!((first.len(), groups(&first).len()), (24, 3));
+    let held = groups(&first);
+    let free: Vec<u8> = all.iter().copied().filter(|group| !held.contains(group)).collect();
+    assert!(h.store().take_groups(other, &Vec::from_iter(held), 8, 8).await.unwrap().is_empty());
+    let second = h.store().take_groups(other, &free[..2], 8, 8).await.unwrap();
+    assert_eq!(groups(&second), free[..2].iter().copied().collect());
+    // One lane that somebody else has keeps its whole group out of reach.
+    let single = h.store().take(one, 1).await.unwrap();
+    let rest = h.store().take_groups(other, &all, 8, 8).await.unwrap();
+    assert_eq!((rest.len(), groups(&rest).contains(&(single[0].lease.lane / 8))), (16, false));
+    h.store().release(one, &[single[0].lease]).await.unwrap();
+    let last = h.store().take_groups(other, &all, 8, 8).await.unwrap();
+    assert_eq!(last.len(), 8);
+    assert!(last.iter().all(|taken| taken.lease.epoch > 0 && taken.deaths == 0));
+    assert!(h.store().take_groups(other, &[], 8, 8).await.unwrap().is_empty());
 }
 
 /// A graceful hand-back does not cost the next owner a lease length.

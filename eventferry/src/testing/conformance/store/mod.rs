@@ -166,6 +166,7 @@ macro_rules! conformance_store {
                 there_are_exactly_sixty_four_lanes
                 a_lane_has_one_owner
                 takers_at_the_same_time_never_share_a_lane
+                groups_are_taken_whole
                 a_released_lane_is_free_at_once
                 a_lease_that_is_over_is_taken_with_a_higher_epoch
                 a_renewed_lease_lives_on

@@ -1,0 +1,26 @@
+-- Lease whole groups of adjacent lanes. Promise: every lane of a group or none; each in one live lease; never waits for anybody.
+-- $1 relay, $2 groups, $3 lanes of a group, $4 groups at most
+WITH lease AS MATERIALIZED (
+    SELECT lease_ms * interval '1 millisecond' AS length FROM outbox_meta
+),
+free AS MATERIALIZED (
+    SELECT l.lane
+    FROM outbox_lane AS l
+    -- As in take.sql. A lane that somebody is about to take, or to judge under, is skipped, and its group with it.
+    WHERE l.lane / $3 = ANY ($2::int2[]) AND (l.owner IS NULL OR l.leased_until IS NULL OR l.leased_until <= clock_timestamp()
+        OR l.leased_until > clock_timestamp() + (SELECT lease.length FROM lease))
+    ORDER BY l.lane
+    FOR UPDATE OF l SKIP LOCKED
+),
+whole AS MATERIALIZED (
+    SELECT free.lane / $3 AS number FROM free GROUP BY free.lane / $3 HAVING count(*) = $3 ORDER BY 1 LIMIT $4
+)
+UPDATE outbox_lane AS l
+SET owner = $1,
+    epoch = l.epoch + 1,
+    taken_at = clock_timestamp(),
+    leased_until = clock_timestamp() + (SELECT lease.length FROM lease),
+    deaths = CASE WHEN l.owner IS NULL THEN l.deaths ELSE l.deaths + 1 END
+FROM free
+WHERE l.lane = free.lane AND free.lane / $3 IN (SELECT whole.number FROM whole)
+RETURNING l.lane, l.epoch, l.deaths
