@@ -273,7 +273,7 @@ fn one_that_may_recover_takes_the_leases_first_and_does_not_fight_for_ever() {
         bench.read(|_| ());
         bench.now += Now::from_millis(10);
         bench.turn([]);
-        let again = (0..).map(|n: u32| row(1, &n.to_string())).find(|row| row.lane() / 8 == group);
+        let again = (0..10_000).map(|n: u32| row(1, &n.to_string())).find(|row| row.lane() / 8 == group);
         bench.read(|batch| batch.fresh = again.into_iter().collect());
         let opening = bench.opening();
         assert_eq!(opening.len(), 1);
