@@ -419,6 +419,7 @@ impl Core {
             }
             PublishErrorKind::Unavailable(Scope::Topic) => {
                 let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
+                self.topics[topic as usize].plain_until = self.now + PLAIN_FOR;
                 self.topic_away(topic);
             }
             PublishErrorKind::Unavailable(Scope::Publisher) | PublishErrorKind::Throttled | PublishErrorKind::Fenced => {

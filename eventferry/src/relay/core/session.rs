@@ -192,7 +192,11 @@ impl Core {
                 (PublishErrorKind::Retriable | PublishErrorKind::Rejected, Some(topic)) => {
                     self.topics[topic as usize].plain_until = self.now + PLAIN_FOR;
                 }
-                (PublishErrorKind::Unavailable(Scope::Topic), Some(topic)) => self.topic_away(topic),
+                (PublishErrorKind::Unavailable(Scope::Topic), Some(topic)) => {
+                    // Metadata may show a topic that may not be written: it is tried without a session until that ends, or it would end every one.
+                    self.topics[topic as usize].plain_until = self.now + PLAIN_FOR;
+                    self.topic_away(topic);
+                }
                 (PublishErrorKind::Fenced, _) if self.sessions.len() > 1 => {
                     if let Fence::No = self.sessions[group].fence {
                         self.sessions[group].fence = Fence::Doubt(self.now);
