@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "writers and readers of the tests fail like the tests themselves")]
 #![expect(clippy::print_stderr, reason = "seeds and figures belong to the report of a run")]
 
+mod away;
+mod cluster;
 mod crash;
 mod crash_poison;
 mod failure;

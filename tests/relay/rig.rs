@@ -31,22 +31,29 @@ impl Rig {
     /// A migrated outbox and a topic; `None`, said aloud, where a server is missing.
     pub(crate) async fn new(partitions: i32, settings: &[(&str, &str)]) -> Option<Self> {
         let kafka = servers::require("kafka")?;
-        Some(Self::of(postgres::fresh().await?, kafka, partitions, settings).await)
+        let db = postgres::fresh().await?;
+        let topic = TestTopic::create(&kafka, partitions, settings).await;
+        Some(Self::of(db, kafka, topic).await)
+    }
+
+    /// The same on brokers, and with a topic, that the test has already.
+    pub(crate) async fn with(kafka: String, topic: TestTopic) -> Option<Self> {
+        Some(Self::of(postgres::fresh().await?, kafka, topic).await)
     }
 
     /// The same on a PostgreSQL of the test's own; `None`, said aloud, where there is no Kafka.
     pub(crate) async fn on(server: &OwnPostgres, partitions: i32) -> Option<Self> {
         let kafka = servers::require("kafka")?;
-        Some(Self::of(postgres::fresh_on(server).await, kafka, partitions, &[]).await)
+        let topic = TestTopic::create(&kafka, partitions, &[]).await;
+        Some(Self::of(postgres::fresh_on(server).await, kafka, topic).await)
     }
 
-    async fn of(db: FreshDatabase, kafka: String, partitions: i32, settings: &[(&str, &str)]) -> Self {
+    async fn of(db: FreshDatabase, kafka: String, topic: TestTopic) -> Self {
         PostgresStore::migrate(&db.pool, &TableName::default()).await.expect("migrates");
         sqlx::query("create table counters (id text primary key, n bigint not null)")
             .execute(&db.pool)
             .await
             .expect("creates");
-        let topic = TestTopic::create(&kafka, partitions, settings).await;
         Self { db, topic, kafka }
     }
 

@@ -39,7 +39,7 @@ pub struct KafkaProxy {
 /// The address, and the right to it: the right ends only after the address is free.
 struct Door {
     listener: TcpListener,
-    _alone: OwnedMutexGuard<()>,
+    _alone: Option<OwnedMutexGuard<()>>,
 }
 
 /// What the proxy does to what passes.
@@ -80,7 +80,18 @@ impl KafkaProxy {
         let upstream = servers::require("kafka-proxied")?;
         let port = std::env::var("EVENTFERRY_KAFKA_PROXY_PORT").expect("the port of the proxy is set with the listener behind it");
         let alone = Arc::clone(&ALONE).lock_owned().await;
-        let address = format!("127.0.0.1:{port}");
+        Some(Self::listen(upstream, format!("127.0.0.1:{port}"), Some(alone)).await)
+    }
+
+    /// Starts a proxy between an address and a listener of a broker that advertises it, such as [`OwnKafka::proxied`](crate::own_kafka::OwnKafka::proxied).
+    ///
+    /// # Panics
+    /// If the address cannot be listened on.
+    pub async fn between(upstream: String, address: String) -> Self {
+        Self::listen(upstream, address, None).await
+    }
+
+    async fn listen(upstream: String, address: String, alone: Option<OwnedMutexGuard<()>>) -> Self {
         let listener = TcpListener::bind(&address).await.expect("the proxy's address is free");
         let script = Arc::new(Script {
             upstream,
@@ -93,11 +104,11 @@ impl KafkaProxy {
         });
         let door = Door { listener, _alone: alone };
         let accepting = tokio::spawn(accept(door, Arc::clone(&script)));
-        Some(Self {
+        Self {
             address,
             script,
             accepting,
-        })
+        }
     }
 
     /// Where clients connect to.
