@@ -37,7 +37,7 @@ async fn fill_other(rig: &Rig, topic: &TestTopic, count: u64, aggregates: u64) -
     ledger
 }
 
-/// How long the broker stays away: EVENTFERRY_OUTAGE_SECONDS, or eight.
+/// How long the broker stays away: `EVENTFERRY_OUTAGE_SECONDS`, or eight.
 fn outage() -> Duration {
     let seconds = std::env::var("EVENTFERRY_OUTAGE_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(8))
@@ -217,10 +217,10 @@ async fn an_event_the_broker_hangs_up_on_dies_alone() {
             .fetch_all(&rig.db.pool)
             .await
             .unwrap();
-    let [(id, status, attempts, error)] = &blamed[..] else {
+    let [(id, row, attempts, error)] = &blamed[..] else {
         panic!("{blamed:?}")
     };
-    assert_eq!((*id, *status, *attempts), (uuid::Uuid::from(poison), 4, 3));
+    assert_eq!((*id, *row, *attempts), (uuid::Uuid::from(poison), 4, 3));
     assert!(error.contains("closes the connection"), "{error}");
     assert_eq!((stats.dead, stats.strays), (1, 0), "{stats:?}");
     eprintln!("took {took:?}; {comparison:?}, {stats:?}");
