@@ -2,9 +2,13 @@
 //!
 //! `tests/run -- cargo run --release -p eventferry-tests --all-features --bin relay-bench [EVENTS]`. Compare the lines of one run with each
 //! other; figures of different machines, or of different hours of one machine, say nothing.
+//!
+//! In place of EVENTS: `latency [SECONDS]` of one healthy aggregate beside millions of rows that wait, `held [EVENTS]` for the rate beside a
+//! transaction held open and rows that wait, `purge` of a million rows while events flow. These start a PostgreSQL of their own, with fsync.
+
+mod load;
 
 use std::error::Error;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use eventferry::outbox::NewRecord;
@@ -21,8 +25,16 @@ const BYTES: usize = 500;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let events: u64 = std::env::args().nth(1).map_or(Ok(200_000), |n| n.parse())?;
     let kafka = servers::require("kafka").ok_or("EVENTFERRY_KAFKA is not set")?;
+    let mut args = std::env::args().skip(1);
+    let (what, count) = (args.next(), args.next().map(|n| n.parse()).transpose()?);
+    let events: u64 = match what.as_deref() {
+        None => 200_000,
+        Some("latency") => return load::latency(&kafka, count.unwrap_or(30)).await,
+        Some("held") => return load::held(&kafka, count.unwrap_or(200_000)).await,
+        Some("purge") => return load::purge(&kafka).await,
+        Some(events) => events.parse()?,
+    };
     floor(&kafka, events).await?;
     for (label, aggregates, partitions, retention) in [
         ("10,000 aggregates, 1 partition, delete", 10_000, 1, Retention::Delete),
@@ -38,11 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn say(label: &str, events: u64, time: Duration) -> std::io::Result<()> {
     let rate = u128::from(events) * 1_000_000 / time.as_micros().max(1);
-    writeln!(
-        std::io::stdout(),
-        "{label}: {events} events in {:.2} s, {rate} a second",
-        time.as_secs_f64()
-    )
+    load::say(&format!("{label}: {events} events in {:.2} s, {rate} a second", time.as_secs_f64()))
 }
 
 /// The client alone: the same messages, from memory, through one session.

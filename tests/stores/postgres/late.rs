@@ -1,5 +1,5 @@
-//! Rows that become visible late: six writers with savepoints, rollbacks and slow transactions, against readers that keep the reading rule
-//! and readers that break it in one point each.
+//! Rows that become visible late: six writers with savepoints, rollbacks, slow transactions and some of two phases, against readers that keep
+//! the reading rule and readers that break it in one point each.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -8,8 +8,9 @@ use eventferry::outbox::{Record, lane_of, order_key};
 use eventferry::store::postgres::PostgresStore;
 use eventferry::store::{LaneRead, OpenTransaction, Snapshot, Store};
 use eventferry::testing::conformance::store::Harness;
+use eventferry_tests::own_postgres::OwnPostgres;
 use fastrand::Rng;
-use sqlx::{Executor, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
 
 use crate::postgres::order::read_all;
 use crate::postgres::support::{Outbox, event, fresh, together, within};
@@ -65,12 +66,26 @@ async fn write(outbox: &Outbox, aggregates: &[String], seed: u64) {
             }
             _ => {}
         }
-        if random.u8(0..10) == 0 {
+        let rolls_back = random.u8(0..10) == 0;
+        if random.u8(0..5) == 0 {
+            end_in_two_phases(outbox, tx, rolls_back).await;
+        } else if rolls_back {
             outbox.rollback(tx).await;
         } else {
             outbox.commit(tx).await;
         }
     }
+}
+
+/// Prepares a transaction, and ends it a moment later from another session.
+async fn end_in_two_phases(outbox: &Outbox, mut tx: Transaction<'static, Postgres>, rolls_back: bool) {
+    let name = uuid::Uuid::new_v4();
+    tx.execute(AssertSqlSafe(format!("PREPARE TRANSACTION '{name}'"))).await.unwrap();
+    drop(tx);
+    let end = if rolls_back { "ROLLBACK" } else { "COMMIT" };
+    let mut other = outbox.database.pool.acquire().await.unwrap();
+    other.execute(SLOW).await.unwrap();
+    other.execute(AssertSqlSafe(format!("{end} PREPARED '{name}'"))).await.unwrap();
 }
 
 async fn put(outbox: &Outbox, tx: &mut Transaction<'static, Postgres>, aggregate: &str) {
@@ -191,7 +206,12 @@ impl Reader {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_reading_rule_loses_nothing_and_inverts_nothing_and_every_weaker_rule_does() {
-    let outbox = fresh!("outbox");
+    // Its own: a prepared transaction that a failing test leaves would hold up whoever shares the server.
+    let settings = [("max_prepared_transactions", "20"), ("fsync", "off")];
+    let Some(server) = OwnPostgres::start(&settings).await else {
+        return;
+    };
+    let outbox = Outbox::on(&server).await;
     let aggregates = aggregates();
     let written = AtomicBool::new(false);
     let run = |rule| {

@@ -13,7 +13,7 @@ fn slot(id: &str) -> i64 {
     order_key("order", id) & (LOCK_SLOTS - 1)
 }
 
-async fn locks_held(tx: &mut Transaction<'static, Postgres>) -> Vec<i64> {
+pub(super) async fn locks_held(tx: &mut Transaction<'static, Postgres>) -> Vec<i64> {
     sqlx::query_scalar(
         "SELECT objid::int8 FROM pg_locks
          WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND classid = 'outbox'::regclass AND objsubid = 2 ORDER BY 1",

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics where a step fails")]
 
+mod callers;
 mod late;
 mod locks;
 mod operate;

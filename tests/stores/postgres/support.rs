@@ -9,6 +9,7 @@ use eventferry::outbox::{LaneLease, NewRecord};
 use eventferry::store::Taken;
 use eventferry::store::postgres::PostgresStore;
 use eventferry::testing::conformance::store::Harness;
+use eventferry_tests::own_postgres::OwnPostgres;
 use eventferry_tests::postgres::{self as databases, FreshDatabase};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
 
@@ -37,7 +38,15 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Makes the database, the schema the table's name asks for, and the outbox.
     pub(super) async fn fresh(table: &str) -> Option<Self> {
-        let database = databases::fresh().await?;
+        Some(Self::of(databases::fresh().await?, table).await)
+    }
+
+    /// The same on a server of the test's own.
+    pub(super) async fn on(server: &OwnPostgres) -> Self {
+        Self::of(databases::fresh_on(server).await, "outbox").await
+    }
+
+    async fn of(database: FreshDatabase, table: &str) -> Self {
         let table = TableName::new(table).unwrap();
         if let Some(schema) = table.schema() {
             let statement = format!("CREATE SCHEMA {schema}");
@@ -45,7 +54,7 @@ impl Outbox {
         }
         PostgresStore::migrate(&database.pool, &table).await.unwrap();
         let store = PostgresStore::new(database.pool.clone()).table(table.clone());
-        Some(Self { database, store, table })
+        Self { database, store, table }
     }
 
     /// Runs statements in which the word `outbox` stands for the table.

@@ -136,6 +136,7 @@ macro_rules! conformance_store {
             }
             order {
                 ids_of_one_aggregate_follow_its_commits
+                every_aggregate_of_a_batch_follows_its_commits
                 a_message_id_of_an_open_transaction_waits_for_its_end
                 other_aggregates_do_not_wait
                 unordered_events_do_not_wait

@@ -34,6 +34,23 @@ pub async fn ids_of_one_aggregate_follow_its_commits<H: Harness>(h: &H) {
     assert_eq!(message_ids(&of_it), [first.message_id, second.message_id]);
 }
 
+/// The same for a batch: each of its aggregates keeps its place, not only the first.
+pub async fn every_aggregate_of_a_batch_follows_its_commits<H: Harness>(h: &H) {
+    let names = ["x", "y", "z"];
+    for (place, name) in names.into_iter().enumerate() {
+        let mut slow = h.begin().await;
+        let early = insert(h, &mut slow, names.map(event).to_vec()).await;
+        let mut overlapping = Box::pin(put(h, vec![event("another"), event(name)]));
+        assert!(
+            still_waits(&mut overlapping).await,
+            "an event of `{name}` was committed before an earlier one"
+        );
+        h.commit(slow).await;
+        let late = within(overlapping).await;
+        assert!(row_of(early[place]).id < row_of(late[1]).id, "{early:?} {late:?}");
+    }
+}
+
 /// Whether a message id is a duplicate is known when the transaction that gave it first has ended.
 pub async fn a_message_id_of_an_open_transaction_waits_for_its_end<H: Harness>(h: &H) {
     for commits in [true, false] {
