@@ -12,4 +12,5 @@ mod order;
 mod rig;
 mod server;
 mod sharing;
+mod transactions;
 mod upkeep;

@@ -43,6 +43,10 @@ impl Pipelined for Poisoned {
         })
     }
 
+    fn groups(&self) -> u8 {
+        self.kafka.groups()
+    }
+
     fn partitions<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u32, PublishError>> {
         self.kafka.partitions(topic)
     }

@@ -1,6 +1,6 @@
 //! A relay in a process of its own, for tests that kill it: `relay-process POSTGRES_URL KAFKA [OPTION VALUE]..`.
 //!
-//! `--window EVENTS`, `--max-attempts N`, `--retry-ms MS`, `--dead-letter TOPIC`; with `--abort-on PAYLOAD` the event of that payload is the end
+//! `--window EVENTS`, `--max-attempts N`, `--retry-ms MS`, `--dead-letter TOPIC`, `--transactions SECONDS` (each batch in one); with `--abort-on PAYLOAD` the event of that payload is the end
 //! of the process. What a setting of the outbox decides, such as the lease, is in its `outbox_meta`.
 //!
 //! Prints `started`, then `delivered N`, `acked N`, `lanes N` and `fenced N` as they change; stops gracefully when its stdin ends.
@@ -27,12 +27,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: relay-process POSTGRES_URL KAFKA [OPTION VALUE]..".into());
     };
     let options: Vec<String> = args.collect();
-    let abort_on = options
-        .chunks(2)
-        .find(|option| option[0] == "--abort-on")
-        .and_then(|option| option.get(1).cloned());
+    let given = |name: &str| {
+        options
+            .chunks(2)
+            .find(|option| option[0] == name)
+            .and_then(|option| option.get(1).cloned())
+    };
     let store = PostgresStore::new(PgPoolOptions::new().connect_lazy(&url)?);
-    let mut relay = Relay::builder(store, Poisoned::new(KafkaPublisher::builder(&kafka).build()?, abort_on));
+    let mut publisher = KafkaPublisher::builder(&kafka);
+    if let Some(seconds) = given("--transactions") {
+        publisher = publisher.transactions(Duration::from_secs(seconds.parse()?));
+    }
+    let mut relay = Relay::builder(store, Poisoned::new(publisher.build()?, given("--abort-on")));
     for option in options.chunks(2) {
         let [option, value] = option else {
             return Err(format!("{} needs a value", option[0]).into());
@@ -42,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             "--max-attempts" => relay.max_attempts(value.parse()?),
             "--retry-ms" => relay.retry(RetryPolicy::fixed(Duration::from_millis(value.parse()?))),
             "--dead-letter" => relay.dead_letter_topic(&Topic::new(value.as_str())?),
-            "--abort-on" => relay,
+            "--abort-on" | "--transactions" => relay,
             _ => return Err(format!("unknown option {option}").into()),
         };
     }

@@ -269,6 +269,13 @@ impl Process {
         *process = None;
     }
 
+    /// Sends a signal by its name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("is running").to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().await.expect("kills");
+        assert!(status.success(), "kill -s {name} {pid}: {status}");
+    }
+
     /// SIGKILL: no destructor runs.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("kills");

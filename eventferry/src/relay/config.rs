@@ -66,7 +66,7 @@ impl Default for RelayConfig {
             },
             topics: HashMap::new(),
             dead_letter: None,
-            recover_from_fence: false,
+            recover_from_fence: true,
             deadline: Duration::from_secs(30),
             retention: Retention::default(),
         }
@@ -187,13 +187,13 @@ impl<S: Store, P: Publisher> RelayBuilder<S, P> {
         self
     }
 
-    /// Whether a relay that was fenced by a producer which holds none of its leases may go on. Default: no.
+    /// Whether a relay goes on with a group of lanes whose transactional id somebody else took while it held the leases. Default: yes.
     ///
-    /// Concerns brokers that fence, such as Kafka with transactions. A relay whose lanes were taken over is fenced by their new owner; that is as it
-    /// should be and needs no recovery. Any other fence means that somebody else uses this outbox's transactional ids. The relay then hands
-    /// the lanes of that group back; without recovery it leaves them alone until it is started again, with it takes their leases anew after one
-    /// lease length, and only then opens a new session. After three such fences within ten minutes it gives the group up all the same, so
-    /// that two producers never fight for ever.
+    /// Concerns brokers that fence, such as Kafka with transactions. A relay whose lanes were taken over is fenced by their new owner: that is as it
+    /// should be and needs no recovery. Any other fence comes from a former owner that was stopped while it opened its session, or from somebody
+    /// else who uses this outbox's transactional ids. The relay then hands the group back, takes its leases anew after one lease length, and
+    /// only then opens a session, so that it never fences a rightful owner. At the third such fence within ten minutes, or at the first one
+    /// without recovery, it gives the group up until it is started again: two producers never fight for ever.
     pub fn auto_recover_from_fence(mut self, recover: bool) -> Self {
         self.config.recover_from_fence = recover;
         self
