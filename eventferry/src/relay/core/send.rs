@@ -69,6 +69,10 @@ impl Flight {
 struct Letter {
     reason: String,
     policy: Policy,
+    /// It can never be delivered: that counts no attempt.
+    rejected: bool,
+    /// The attempt that was the last was counted before it was made.
+    counted: bool,
 }
 
 impl Core {
@@ -348,15 +352,26 @@ impl Core {
         self.last_delivery = now;
         self.shed_every = SHED_MIN;
         for token in tokens {
-            let Some(flight) = self.land(*token) else { continue };
+            let Some(mut flight) = self.land(*token) else { continue };
             let alone = self.land_alone(*token);
             if let Some(state) = self.routes.get_mut(&flight.route) {
                 state.progress = now;
             }
             let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
             self.topic_back(topic);
-            if let Some(letter) = flight.letter {
-                self.judge_dead(flight.row, flight.key, flight.lease, &letter.policy, letter.reason);
+            if let Some(letter) = flight.letter.take() {
+                let Letter {
+                    reason,
+                    policy,
+                    rejected,
+                    counted,
+                } = letter;
+                if rejected {
+                    self.judge_dead(flight.row, flight.key, flight.lease, &policy, reason);
+                } else {
+                    // The table counts this attempt, and finds that it was the last.
+                    self.judge_refused(&flight, flight.attempts + 1, counted, &policy, reason);
+                }
                 continue;
             }
             self.stats.delivered += 1;
@@ -382,7 +397,7 @@ impl Core {
         if let Some(letter) = &flight.letter {
             // The dead-letter topic did not take it: the row waits, and is tried again from the start.
             let error = format!("{}; dead-letter topic: {error}", letter.reason);
-            self.judge_wait(&flight, &letter.policy, error);
+            self.judge_wait(&flight, letter.counted, &letter.policy, error);
             return;
         }
         let alone = self.land_alone(token);
@@ -456,7 +471,12 @@ impl Core {
                         attempts,
                     }),
                 };
-                let letter = Some(Letter { reason: error, policy });
+                let letter = Some(Letter {
+                    reason: error,
+                    policy,
+                    rejected: kind == PublishErrorKind::Rejected,
+                    counted,
+                });
                 self.launch(
                     Flight {
                         row,
@@ -464,7 +484,7 @@ impl Core {
                         lease,
                         route,
                         session: flight.session,
-                        attempts,
+                        attempts: flight.attempts,
                         bytes: 0,
                         letter,
                     },

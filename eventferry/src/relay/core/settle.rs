@@ -97,10 +97,12 @@ impl Core {
     }
 
     /// The dead-letter topic is away: the row waits however many attempts it had.
-    pub(super) fn judge_wait(&mut self, flight: &Flight, policy: &Policy, error: String) {
-        let delay = policy.retry.delay(policy.max_attempts.max(1), self.rng.f64());
-        let fault = Fault::Refused { delay, max_attempts: 0 };
-        self.judge((flight.row, flight.attempts), flight.key, flight.lease, fault, policy, error);
+    pub(super) fn judge_wait(&mut self, flight: &Flight, counted: bool, policy: &Policy, error: String) {
+        let for_ever = Policy {
+            max_attempts: 0,
+            ..*policy
+        };
+        self.judge_refused(flight, policy.max_attempts.max(1), counted, &for_ever, error);
     }
 
     /// The row comes with the attempts it is known to have.

@@ -64,7 +64,7 @@ impl Bench {
         fault
     }
 
-    fn refuse(&mut self, token: u64, kind: PublishErrorKind) {
+    pub(super) fn refuse(&mut self, token: u64, kind: PublishErrorKind) {
         let message = Box::new(Message::new("t", "{}"));
         let error = "no".to_owned();
         self.turn([Fact::Refused {

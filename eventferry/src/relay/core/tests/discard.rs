@@ -14,7 +14,7 @@ fn asked(mut record: Record) -> Record {
 
 impl Bench {
     /// Verdicts given since the last call.
-    fn verdicts(&mut self) -> Vec<Verdict> {
+    pub(super) fn verdicts(&mut self) -> Vec<Verdict> {
         let mut out = Vec::new();
         self.commands.retain_mut(|command| {
             let Command::Write(WriteCommand::Judge(verdicts)) = command else {

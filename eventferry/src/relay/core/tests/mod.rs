@@ -3,6 +3,7 @@
 mod alone;
 mod discard;
 mod groups;
+mod letters;
 
 use std::collections::HashMap;
 use std::sync::Arc;
