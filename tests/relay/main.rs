@@ -7,6 +7,7 @@ mod away;
 mod cluster;
 mod crash;
 mod crash_poison;
+mod dead_letters;
 mod failure;
 mod order;
 mod rig;

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -41,6 +41,10 @@ impl eventferry::IncomingMessage for Logged {
 
     fn payload(&self) -> Option<&[u8]> {
         self.payload.as_deref()
+    }
+
+    fn log_partition(&self) -> Option<i32> {
+        Some(self.partition)
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
@@ -122,6 +126,21 @@ impl TestTopic {
             .expect("the broker answers")
         {
             answer.expect("the topic has more partitions");
+        }
+    }
+
+    /// Changes settings of the topic, such as `max.message.bytes`.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub async fn set(&self, settings: &[(&str, &str)]) {
+        let mut topic = AlterConfig::new(ResourceSpecifier::Topic(&self.name));
+        for (name, value) in settings {
+            topic = topic.set(name, value);
+        }
+        let answers = admin(&self.brokers).alter_configs([&topic], &options()).await;
+        for answer in answers.expect("the broker answers") {
+            answer.expect("the settings are changed");
         }
     }
 
