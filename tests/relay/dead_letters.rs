@@ -255,7 +255,7 @@ async fn a_dead_letter_says_what_it_was_and_why() {
 /// A dead letter that cannot be delivered: its row waits, and its successors wait with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_dead_letter_topic_is_missing_the_row_waits_and_none_passes_it() {
-    for on_dead in [OnDead::Continue, OnDead::Hold] {
+    for (on_dead, dead, arrived) in [(OnDead::Continue, Status::Dead, 19), (OnDead::Hold, Status::DeadHolding, 10)] {
         let Some(rig) = Rig::new(1, &[("max.message.bytes", "3000")]).await else {
             return;
         };
@@ -286,14 +286,12 @@ async fn while_the_dead_letter_topic_is_missing_the_row_waits_and_none_passes_it
         assert_eq!(first_arrivals(ids(&log, "a")), all[..10], "{on_dead:?}");
         assert_eq!(first_arrivals(ids(&log, "b")), healthy);
         dlq.be_born(1, &[]).await;
-        let (dead, arrived) = match on_dead {
-            OnDead::Hold => (Status::DeadHolding, 10),
-            _ => (Status::Dead, 19),
-        };
         until_status(&rig, large, dead).await;
         assert_eq!(dlq.log().await.first().and_then(IncomingMessage::message_id), Some(large));
-        soon("the rest", relay.wait_for(|stats| stats.acked >= 20 + arrived)).await.unwrap();
-        let expected: Vec<_> = all.iter().copied().filter(|id| *id != large).take(arrived as usize).collect();
+        soon("the rest", relay.wait_for(|stats| stats.acked >= 20 + arrived as u64))
+            .await
+            .unwrap();
+        let expected: Vec<_> = all.iter().copied().filter(|id| *id != large).take(arrived).collect();
         assert_eq!(first_arrivals(ids(&rig.topic.log().await, "a")), expected);
         relay.stop().await.unwrap();
     }
