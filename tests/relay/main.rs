@@ -10,6 +10,7 @@ mod crash_poison;
 mod dead_letters;
 mod failure;
 mod order;
+mod restore;
 mod rig;
 mod server;
 mod sharing;

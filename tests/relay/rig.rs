@@ -5,11 +5,13 @@ use std::future::Future;
 use std::process::Stdio;
 use std::time::Duration;
 
+use eventferry::consume::Inbox;
 use eventferry::outbox::NewRecord;
 use eventferry::publish::kafka::KafkaPublisher;
 use eventferry::relay::{Relay, RelayBuilder, RelayHandle};
+use eventferry::store::memory::MemoryStore;
 use eventferry::store::postgres::PostgresStore;
-use eventferry::{MessageId, OpenTransaction, TableName};
+use eventferry::{IncomingMessage, Message, MessageId, OpenTransaction, TableName};
 use eventferry_tests::kafka::{Logged, TestTopic};
 use eventferry_tests::own_postgres::OwnPostgres;
 use eventferry_tests::postgres::FreshDatabase;
@@ -159,6 +161,25 @@ impl Comparison {
 }
 
 impl Ledger {
+    /// How many events of this ledger a consumer that remembers positions takes for redeliveries though it has never seen them.
+    pub(crate) async fn swallowed(&self, log: &[Logged]) -> usize {
+        let (store, inbox) = (MemoryStore::new(), Inbox::new("tests").by_position());
+        let (mut seen, mut swallowed) = (HashSet::new(), 0);
+        for record in log {
+            let mut message = Message::new("t", "");
+            for (name, value) in &record.headers {
+                let value = String::from_utf8(value.clone().expect("has a value")).expect("is text");
+                message = message.with_header(name.as_str(), value);
+            }
+            let new = seen.insert(message.header("message-id").expect("has an id").to_owned());
+            let mut tx = store.begin();
+            let accepted = inbox.accept(&mut tx, &message).await.expect("accepts");
+            tx.commit();
+            swallowed += usize::from(new && !accepted.is_first());
+        }
+        swallowed
+    }
+
     pub(crate) fn compare(&self, log: &[Logged]) -> Comparison {
         let mut comparison = Comparison::default();
         let mut first: HashMap<&str, Vec<MessageId>> = HashMap::new();

@@ -211,8 +211,8 @@ async fn another_identity_is_another_source() {
     assert_ne!(after.source, before.source);
     assert_eq!(
         after.source.split('/').count(),
-        3,
-        "uuid, system identifier, timeline: {}",
+        4,
+        "uuid, system identifier, timeline, table: {}",
         after.source
     );
     assert_eq!(

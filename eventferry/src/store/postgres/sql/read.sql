@@ -62,7 +62,9 @@ SELECT NULL::int8 AS id, NULL::uuid AS message_id, NULL::int8 AS order_key, NULL
     NULL::text AS content_type, NULL::json AS headers, NULL::bytea AS payload, NULL::int4 AS deferred_bytes,
     0 AS part,
     pg_current_snapshot()::text AS snapshot,
-    m.id::text || '/' || (SELECT c.system_identifier FROM pg_control_system() AS c) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS source
+    -- Which ids these are: on this outbox, this server, this timeline of it (a failover), this table of this database (a restore).
+    m.id::text || '/' || (SELECT c.system_identifier FROM pg_control_system() AS c) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
+        || '/' || (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) || '.' || 'outbox'::regclass::oid AS source
 FROM outbox_meta AS m
 UNION ALL
 SELECT late.*, 1, NULL, NULL FROM late

@@ -19,7 +19,9 @@ SELECT NULL::int2 AS lane, NULL::int8 AS epoch,
     1 + (SELECT count(*) FROM outbox_relay AS r, lease
         WHERE r.id <> $1 AND r.seen_at > clock_timestamp() - lease.length AND r.seen_at <= clock_timestamp()) AS live,
     pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass) AS last_id,
-    m.id::text || '/' || (SELECT c.system_identifier FROM pg_control_system() AS c) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS source
+    -- Which ids these are: on this outbox, this server, this timeline of it (a failover), this table of this database (a restore).
+    m.id::text || '/' || (SELECT c.system_identifier FROM pg_control_system() AS c) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8)
+        || '/' || (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) || '.' || 'outbox'::regclass::oid AS source
 FROM outbox_meta AS m
 UNION ALL
 SELECT lane, epoch, NULL, NULL, NULL FROM kept
