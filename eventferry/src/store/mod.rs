@@ -239,7 +239,7 @@ pub trait Store: Send + Sync + 'static {
     fn renew(&self, relay: RelayId, held: &[LaneLease]) -> impl Future<Output = Result<Renewed, StoreError>> + Send;
 
     /// Takes up to `limit` lanes that nobody holds or whose lease is over; the epoch of each rises by one, and so does the count of deaths
-    /// of those that somebody held.
+    /// of those that somebody else held.
     ///
     /// A lease is over when its end is not within one lease length from now: in the past, or so far ahead that the clock was stepped back.
     fn take(&self, relay: RelayId, limit: u8) -> impl Future<Output = Result<Vec<Taken>, StoreError>> + Send;

@@ -58,7 +58,7 @@ impl Opened {
 pub struct Taken {
     /// The lease, new with this taking.
     pub lease: LaneLease,
-    /// How many relays in a row ended without handing this lane back, the last of them included; 0 after a graceful release and after
+    /// How many relays in a row, other than the one that takes it, did not hand this lane back; 0 after a graceful release and after
     /// [`Store::forgive`](super::Store::forgive).
     pub deaths: u32,
 }

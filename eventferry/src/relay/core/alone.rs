@@ -26,6 +26,7 @@ pub(super) const WELL_AFTER: Now = Now::from_mins(1);
 const LOSSES: u8 = 3;
 /// Rows of a careful lane that wait in memory, at most.
 pub(super) const CAREFUL_ROWS: usize = 16;
+const ANSWER_HOLDS: Now = Now::from_secs(1);
 const BEGUN: &str =
     "sent alone, because relays ended again and again with this lane in their hands; no answer was recorded: the process ended";
 const LOST: &str = "the connection was lost each time this event was sent, and the broker answered before and after";
@@ -42,6 +43,8 @@ pub(super) struct Alone {
     told: bool,
     /// Delivered, and their counted attempt not yet taken back.
     delivered: FxHashSet<RowId>,
+    /// When the broker last took an event: for a while that is as good as an answer.
+    pub(super) answered: Option<Now>,
     probes: u64,
     /// Asked after a loss.
     probe: Option<u64>,
@@ -128,6 +131,9 @@ impl Core {
         self.mark(record.row(), Known::InFlight);
         self.lane_mut(lease.lane).open += 1;
         let flight = Flight::plain(&record, key, lease, route);
+        if reason == Reason::Crash && self.alone.answered.is_some_and(|at| self.now < at + ANSWER_HOLDS) {
+            return self.before_alone(reason, flight, record, Presence::There);
+        }
         let probe = self.ask_for_presence(topic);
         self.alone.one = Some(One {
             row: record.row(),
@@ -181,9 +187,12 @@ impl Core {
         let stage = match reason {
             Reason::Crash => {
                 let policy = self.policy(&record.topic);
-                let fault = Fault::Begun {
-                    max_attempts: policy.max_attempts,
-                };
+                // With a dead-letter topic an event is dead once that has it. What ends the process would end it as a letter, too: it dies
+                // without one, but only after the lane's relays ended as often again as it has attempts.
+                let letters = self.config.dead_letter.is_some();
+                let enough = self.lane(flight.lease.lane).deaths >= DEATHS.saturating_add(policy.max_attempts);
+                let max_attempts = if letters && !enough { 0 } else { policy.max_attempts };
+                let fault = Fault::Begun { max_attempts };
                 self.verdicts
                     .push(Verdict::new(row, flight.attempts, flight.lease, fault, policy.on_dead, BEGUN));
                 Stage::Counting { flight, record }
@@ -236,6 +245,10 @@ impl Core {
                 }
             }
             VerdictOutcome::Dead | VerdictOutcome::Settled | VerdictOutcome::Discarded | VerdictOutcome::Holds => {
+                if let VerdictOutcome::Dead | VerdictOutcome::Holds = outcome {
+                    // Found: there is no reason for care any more.
+                    self.alone.left = 0;
+                }
                 self.bytes -= flight.bytes;
                 self.stats.dead += u64::from(matches!(outcome, VerdictOutcome::Dead | VerdictOutcome::Holds));
                 self.close_row(flight.lease.lane);

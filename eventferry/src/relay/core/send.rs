@@ -350,6 +350,7 @@ impl Core {
         let now = self.now;
         self.publisher_back();
         self.last_delivery = now;
+        self.alone.answered = Some(now);
         self.shed_every = SHED_MIN;
         for token in tokens {
             let Some(mut flight) = self.land(*token) else { continue };

@@ -28,7 +28,7 @@ impl Lane {
     }
 
     fn take(&mut self, number: u8, relay: RelayId, now: i64, lease: i64) -> Taken {
-        if self.owner.replace(relay).is_some() {
+        if self.owner.replace(relay).is_some_and(|owner| owner != relay) {
             self.deaths = self.deaths.saturating_add(1);
         }
         self.epoch += 1;

@@ -20,7 +20,7 @@ SET owner = $1,
     epoch = l.epoch + 1,
     taken_at = clock_timestamp(),
     leased_until = clock_timestamp() + (SELECT lease.length FROM lease),
-    deaths = CASE WHEN l.owner IS NULL THEN l.deaths ELSE l.deaths + 1 END
+    deaths = CASE WHEN l.owner <> $1 THEN l.deaths + 1 ELSE l.deaths END
 FROM free
 WHERE l.lane = free.lane AND free.lane / $3 IN (SELECT whole.number FROM whole)
 RETURNING l.lane, l.epoch, l.deaths

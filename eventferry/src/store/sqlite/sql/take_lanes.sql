@@ -5,7 +5,7 @@ UPDATE outbox_lane
 SET owner = ?1,
     epoch = epoch + 1,
     leased_until = t.now + t.lease,
-    deaths = deaths + (owner IS NOT NULL)
+    deaths = deaths + (owner IS NOT NULL AND owner <> ?1)
 FROM (SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000 AS now, m.lease_micros AS lease FROM outbox_meta m) t
 WHERE outbox_lane.lane IN (
     SELECT l.lane

@@ -26,6 +26,22 @@ pub async fn a_lane_that_was_not_handed_back_counts_a_death<H: Harness>(h: &H) {
     }
 }
 
+/// A relay that could not renew in time, because the database was away, and takes its lanes again has not died.
+pub async fn an_owner_that_takes_its_own_lane_again_counts_no_death<H: Harness>(h: &H) {
+    let lease = i64::try_from(h.store().open(RelayId::random()).await.unwrap().lease.as_secs()).unwrap();
+    let relay = RelayId::random();
+    for _ in 0..3 {
+        assert_eq!(deaths(h, relay).await, vec![0; usize::from(LANES)]);
+        h.move_clock(lease + 1).await;
+    }
+    let groups: Vec<u8> = (0..8).collect();
+    let taken = h.store().take_groups(relay, &groups, 8, 8).await.unwrap();
+    assert!(taken.len() == usize::from(LANES) && taken.iter().all(|taken| taken.deaths == 0));
+    h.move_clock(lease + 1).await;
+    let taken = h.store().take_groups(RelayId::random(), &groups, 8, 8).await.unwrap();
+    assert!(taken.len() == usize::from(LANES) && taken.iter().all(|taken| taken.deaths == 1));
+}
+
 /// A graceful hand-back says that all was well.
 pub async fn a_lane_that_was_handed_back_has_no_deaths<H: Harness>(h: &H) {
     let lease = i64::try_from(h.store().open(RelayId::random()).await.unwrap().lease.as_secs()).unwrap();
