@@ -42,6 +42,7 @@ impl Core {
 
     pub(super) fn on_due(&mut self, number: u64, rows: Option<Vec<DueRow>>) {
         self.reads_out.remove(&number);
+        let rows = self.believed(rows);
         if self.due_read.as_ref().is_none_or(|read| read.number != number) {
             return;
         }
@@ -119,6 +120,7 @@ impl Core {
     }
 
     pub(super) fn on_loaded(&mut self, row: RowId, key: QueueKey, payload: Loaded) {
+        self.unsure |= matches!(payload, Loaded::Failed);
         let Some(queue) = self.queues.get_mut(&key) else { return };
         // An unordered row may have been put in front meanwhile.
         let Some(place) = queue.rows.iter().position(|waiting| waiting.row() == row) else {

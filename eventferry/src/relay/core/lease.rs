@@ -13,7 +13,8 @@ const TAKE_AGAIN: Duration = Duration::from_millis(500);
 pub(super) const RENEW_AGAIN: Duration = Duration::from_millis(500);
 
 impl Core {
-    pub(super) fn tend_leases(&mut self) {
+    /// Lets go of lanes whose lease may be over, before anything is learned that would be taken for them.
+    pub(super) fn lapse(&mut self) {
         let now = self.now;
         for lane in &mut self.lanes {
             if now >= lane.valid_until && lane.lease.is_some() && lane.draining.is_none() {
@@ -21,6 +22,10 @@ impl Core {
             }
         }
         self.lose(|lane| now >= lane.valid_until);
+    }
+
+    pub(super) fn tend_leases(&mut self) {
+        let now = self.now;
         if self.closed {
             return;
         }
@@ -145,10 +150,29 @@ impl Core {
                     .is_some_and(|lease| held.contains(&lease) && !answer.kept.contains(&lease))
             });
         }
+        self.hand_back_parts();
         self.look_at_fences(asked_at);
         self.look_again();
         self.tend_careful();
         self.rebalance();
+    }
+
+    /// Groups are taken as a whole: what is left of one that lost a lane is handed back, or nobody could ever take that lane.
+    fn hand_back_parts(&mut self) {
+        let groups = self.sessions.len();
+        if groups == 1 {
+            return;
+        }
+        let mut held = vec![Vec::new(); groups];
+        for lease in self.lanes.iter().filter_map(|lane| lane.lease) {
+            held[self.group_of(lease.lane)].push(lease);
+        }
+        let parts = held.into_iter().filter(|held| held.len() < usize::from(LANES) / groups);
+        let parts: Vec<LaneLease> = parts.flatten().collect();
+        if !parts.is_empty() {
+            self.lose(|lane| lane.lease.is_some_and(|lease| parts.contains(&lease)));
+            self.commands.push(Command::Lease(LeaseCommand::Release(parts)));
+        }
     }
 
     fn rebalance(&mut self) {
@@ -203,8 +227,9 @@ impl Core {
     /// Begins a lane from the start of the table.
     fn adopt(&mut self, lease: LaneLease, valid_until: Now) {
         let full_pass_at = self.now + self.config.full_pass;
-        // A read that is under way went by the cursor of the lane's last time here.
+        // A read that is under way went by the cursor of the lane's last time here, and so did what is queued.
         self.disown_read(lease.lane);
+        self.drop_queues(|lane| lane == lease.lane);
         let lane = self.lane_mut(lease.lane);
         *lane = Lane {
             lease: Some(lease),

@@ -36,6 +36,7 @@ pub(crate) use terms::{
     Cause, Command, DeadLetter, Fact, HandOver, LeaseCommand, Loaded, Notice, PublishCommand, ReadCommand, Way, WriteCommand,
 };
 
+use crate::event::MessageId;
 use crate::outbox::{LANES, LaneLease, OnDead, RetryPolicy, RowId};
 use crate::store::{DueCursor, Snapshot, Verdict};
 
@@ -167,6 +168,8 @@ pub(crate) struct Core {
     rng: fastrand::Rng,
     commands: Vec<Command>,
     stats: Stats,
+    /// The last row that only a pass from the start found.
+    stray: Option<MessageId>,
 
     lanes: Vec<Lane>,
     live_relays: u32,
@@ -182,6 +185,8 @@ pub(crate) struct Core {
     main_read: Option<read::MainRead>,
     aggregate_read: Option<read::AggregatesRead>,
     due_read: Option<due::DueRead>,
+    /// A read failed, so the next may be answered by another server: until a main read says which, nothing else is read or believed.
+    unsure: bool,
     /// Somebody said that there are new rows while a read was under way.
     woken: bool,
     next_read: Now,
@@ -250,6 +255,7 @@ impl Core {
             now: Now::ZERO,
             commands: Vec::new(),
             stats: Stats::default(),
+            stray: None,
             lanes: vec![Lane::default(); usize::from(LANES)],
             live_relays: 1,
             lease_call_out: false,
@@ -263,6 +269,7 @@ impl Core {
             main_read: None,
             aggregate_read: None,
             due_read: None,
+            unsure: false,
             woken: false,
             next_read: Now::ZERO,
             reads_failed: 0,
@@ -320,6 +327,7 @@ impl Core {
     /// Takes in what happened and answers what to do, in this order.
     pub(crate) fn turn(&mut self, now: Now, facts: impl IntoIterator<Item = Fact>) -> Vec<Command> {
         self.now = self.now.max(now);
+        self.lapse();
         for fact in facts {
             self.learn(fact);
         }

@@ -43,13 +43,13 @@ impl Core {
         if self.stopping.is_some() {
             return;
         }
-        if self.aggregate_read.is_none() && !self.wake.is_empty() && self.now >= self.next_aggregates() {
+        if self.aggregate_read.is_none() && !self.unsure && !self.wake.is_empty() && self.now >= self.next_aggregates() {
             self.issue_aggregates();
         }
         if self.main_read.is_none() && self.now >= self.next_read && self.room() >= self.room_wanted() {
             self.issue_main_read();
         }
-        if self.due_read.is_none() && self.now >= self.next_due && self.room() >= self.room_wanted() {
+        if self.due_read.is_none() && !self.unsure && self.now >= self.next_due && self.room() >= self.room_wanted() {
             self.issue_due_read();
         }
     }
@@ -62,10 +62,10 @@ impl Core {
         if self.main_read.is_none() && self.room() >= self.room_wanted() {
             next = next.min(self.next_read);
         }
-        if self.due_read.is_none() && self.room() >= self.room_wanted() {
+        if self.due_read.is_none() && !self.unsure && self.room() >= self.room_wanted() {
             next = next.min(self.next_due);
         }
-        if self.aggregate_read.is_none() && !self.wake.is_empty() {
+        if self.aggregate_read.is_none() && !self.unsure && !self.wake.is_empty() {
             next = next.min(self.next_aggregates());
         }
         next
@@ -165,6 +165,7 @@ impl Core {
 
     pub(super) fn on_read(&mut self, number: u64, batch: Option<ReadBatch>) {
         self.reads_out.remove(&number);
+        self.unsure = batch.is_none();
         if self.main_read.as_ref().is_none_or(|read| read.number != number) {
             return;
         }
@@ -188,16 +189,18 @@ impl Core {
         if *self.source != *batch.snapshot.source {
             self.source = Arc::from(batch.snapshot.source.as_str());
         }
-        // Where a transaction may have ended in between, a row that a pass from the start finds may simply be late.
+        // Where a transaction may have ended during a pass from the start, a row that the pass finds may simply be late.
         let nothing_new = self
             .snapshot
             .as_ref()
             .is_some_and(|last| last.in_progress.is_empty() && last.xmax == batch.snapshot.xmax);
+        if !nothing_new {
+            self.lanes.iter_mut().for_each(|lane| lane.passing = 0);
+        }
         self.snapshot = Some(batch.snapshot);
         let ours = |core: &Self, lane: u8| {
-            core.lane(lane)
-                .lease
-                .is_some_and(|now| read.lanes.iter().any(|(asked, _)| *asked == now))
+            let lane = core.lane(lane);
+            lane.draining.is_none() && lane.lease.is_some_and(|now| read.lanes.iter().any(|(asked, _)| *asked == now))
         };
         let ours: Vec<bool> = (0..crate::outbox::LANES).map(|lane| ours(self, lane)).collect();
         let mut found = batch.late.len();
@@ -222,10 +225,11 @@ impl Core {
                     continue;
                 }
                 counts[usize::from(lane)] += 1;
-                let id = row.id;
+                let (id, message_id) = (row.id, row.message_id);
                 self.lane_mut(lane).cursor = id;
-                if self.admit(row, number) && nothing_new && id <= self.lane(lane).passing {
+                if self.admit(row, number) && id <= self.lane(lane).passing {
                     self.stats.strays += 1;
+                    self.stray = Some(message_id);
                 }
             }
             for (lease, limit) in &read.lanes {
@@ -273,6 +277,12 @@ impl Core {
         self.next_read = self.now;
     }
 
+    /// What a read beside the main one found, unless it may be another server's word.
+    pub(super) fn believed<T>(&mut self, rows: Option<T>) -> Option<T> {
+        self.unsure |= rows.is_none();
+        rows.filter(|_| !self.unsure)
+    }
+
     fn issue_aggregates(&mut self) {
         let room = self.room();
         if room == 0 {
@@ -289,6 +299,12 @@ impl Core {
                 continue;
             };
             if keys.contains(&key) {
+                continue;
+            }
+            if self.lanes[usize::from(queue.lane % crate::outbox::LANES)].lease.is_none() {
+                // Its rows are another owner's, and would be taken for known when the lane comes back.
+                queue.gate = Gate::Open;
+                self.tidy(key);
                 continue;
             }
             queue.gate = Gate::Reading {
@@ -310,6 +326,7 @@ impl Core {
 
     pub(super) fn on_aggregates(&mut self, number: u64, rows: Option<Vec<Record>>) {
         self.reads_out.remove(&number);
+        let rows = self.believed(rows);
         if self.aggregate_read.as_ref().is_none_or(|read| read.number != number) {
             return;
         }

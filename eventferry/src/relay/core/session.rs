@@ -141,10 +141,15 @@ impl Core {
     pub(super) fn put_row_back(&mut self, row: RowId, key: QueueKey, lane: u8, why: Why) {
         self.known.remove(&row);
         self.close_row(lane);
-        if !self.may_send(lane) {
+        if self.may_send(lane) {
+            self.read_back(row, key, lane, why);
+        } else {
             self.tidy(key);
-            return;
         }
+    }
+
+    /// Has a row of a lane that is ours read again.
+    pub(super) fn read_back(&mut self, row: RowId, key: QueueKey, lane: u8, why: Why) {
         if key.ordered || self.queues.get(&key).is_none_or(|queue| queue.gate == Gate::Open) {
             self.read_again(key, lane, row.id - 1);
             if why != Why::Wake

@@ -178,6 +178,10 @@ impl Core {
                     self.stats.fenced += 1;
                     let lease = verdict.lease;
                     self.lose(|lane| lane.lease == Some(lease));
+                    // The lane may be ours again, and read past this row while it was being judged: no queue was shut for an unordered one.
+                    if !key.ordered && self.may_send(lease.lane) {
+                        self.read_back(verdict.row, key, lease.lane, Why::Wake);
+                    }
                     Why::Wake
                 }
             };
