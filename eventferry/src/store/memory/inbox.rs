@@ -10,7 +10,7 @@ use crate::store::memory::state::{Attempt, End, Tx};
 /// Consumer, source, topic, partition, order key.
 type MarkKey = (String, String, String, Option<i32>, i64);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Inbox {
     messages: HashMap<(String, MessageId), Handled>,
     marks: HashMap<MarkKey, Mark>,

@@ -5,6 +5,8 @@
 
 mod inbox;
 mod operate;
+#[cfg(all(test, feature = "relay"))]
+pub(crate) mod rehearsal;
 mod relay;
 mod state;
 mod transaction;
@@ -53,7 +55,6 @@ pub struct MemoryStore {
 
 struct Shared {
     table: TableName,
-    source: String,
     lease: Duration,
     clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     state: Mutex<State>,
@@ -89,10 +90,9 @@ impl MemoryStore {
         Self {
             shared: Arc::new(Shared {
                 table: TableName::default(),
-                source: format!("memory/{}", Uuid::now_v7()),
                 lease,
                 clock: Box::new(clock),
-                state: Mutex::new(State::new()),
+                state: Mutex::new(State::new(format!("memory/{}", Uuid::now_v7()))),
             }),
         }
     }
@@ -151,9 +151,10 @@ impl Default for MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
         f.debug_struct("MemoryStore")
-            .field("source", &self.shared.source)
-            .field("rows", &self.state().visible().count())
+            .field("source", &state.source)
+            .field("rows", &state.visible().count())
             .finish_non_exhaustive()
     }
 }

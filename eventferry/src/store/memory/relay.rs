@@ -9,8 +9,8 @@ use crate::outbox::{LaneLease, Outcome, Payload, Record, RowId, Status, after_at
 use crate::store::memory::MemoryStore;
 use crate::store::memory::state::{Lane, Row, State};
 use crate::store::{
-    AggregateRead, DueCursor, DueRow, Fault, LATE_LIMIT, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store,
-    StoreError, StoreErrorKind, Taken, Verdict, VerdictOutcome,
+    AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store, StoreError,
+    StoreErrorKind, Taken, Verdict, VerdictOutcome,
 };
 
 /// Whether a stored end of a lease lies within one lease length from now; anything else is over.
@@ -121,7 +121,7 @@ impl Store for MemoryStore {
     async fn open(&self, relay: RelayId) -> Result<Opened, StoreError> {
         let now = self.now();
         self.state().relays.insert(relay, now);
-        Ok(Opened::new(self.shared.lease, self.shared.source.clone()))
+        Ok(Opened::new(self.shared.lease, self.state().source.clone()))
     }
 
     async fn renew(&self, relay: RelayId, held: &[LaneLease]) -> Result<Renewed, StoreError> {
@@ -206,7 +206,7 @@ impl Store for MemoryStore {
         }
         let now = self.now();
         let state = self.state();
-        let mut snapshot = Snapshot::new(self.shared.source.clone(), 1, state.xmax());
+        let mut snapshot = Snapshot::new(state.source.clone(), 1, state.xmax());
         snapshot.in_progress = state.in_progress();
         let mut batch = ReadBatch::new(snapshot);
         if let Some(last) = last.filter(|_| !mutant(Mutant::CursorAndSweep)) {
@@ -220,10 +220,10 @@ impl Store for MemoryStore {
             batch.late = state
                 .visible()
                 .filter(is_late)
-                .take(LATE_LIMIT as usize)
+                .take(state.late_limit)
                 .map(|row| row.read(now))
                 .collect();
-            batch.late_is_full = batch.late.len() == LATE_LIMIT as usize;
+            batch.late_is_full = batch.late.len() == state.late_limit;
         }
         // One pass over the table for all lanes: what is left of each lane's limit goes down as its rows come by, in the order of ids.
         let mut left: HashMap<u8, LaneRead> = lanes.iter().map(|read| (read.lane, *read)).collect();

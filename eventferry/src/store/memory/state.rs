@@ -8,14 +8,18 @@ use crate::event::MessageId;
 use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LANES, NewRecord, Payload, Record, Status};
 use crate::store::memory::inbox::Inbox;
-use crate::store::{DEFER_ABOVE, Place, Receipt, RelayId, StoreError, StoreErrorKind};
+use crate::store::{DEFER_ABOVE, LATE_LIMIT, Place, Receipt, RelayId, StoreError, StoreErrorKind};
 
 /// The number of a transaction, drawn by its first write.
 pub(super) type Tx = u64;
 
 /// Everything a database would keep.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
+    /// The outbox and its server.
+    pub(super) source: String,
+    /// How many late rows one read returns at most.
+    pub(super) late_limit: usize,
     /// All rows, those of open transactions included.
     rows: BTreeMap<i64, Row>,
     ids: HashMap<MessageId, i64>,
@@ -34,7 +38,7 @@ pub(super) struct State {
 }
 
 /// One row with what a reader is not shown.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) record: Record,
     pub(super) tx: Tx,
@@ -67,7 +71,7 @@ pub(super) enum End {
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(source: String) -> Self {
         let free = Lane {
             owner: None,
             epoch: 0,
@@ -75,6 +79,8 @@ impl State {
             deaths: 0,
         };
         Self {
+            source,
+            late_limit: LATE_LIMIT as usize,
             rows: BTreeMap::new(),
             ids: HashMap::new(),
             last_id: 0,

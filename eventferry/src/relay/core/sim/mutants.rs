@@ -1,30 +1,80 @@
-//! Each rule, broken on purpose: the simulator must notice.
+//! Each rule, broken on purpose: the simulator must notice, and notice the right thing.
 
-use super::world::{Faults, World};
+use super::plan::{Fault, Plan};
+use super::shrink::failure;
+use super::verdict::Breach;
 use crate::mutant::{Mutant, broken};
 
-const ALL: Faults = Faults {
-    refuse: 0.02,
-    poison: 0.005,
-    store: 0.03,
-    broker: 0.02,
-    topic_away: true,
-    kill: true,
-    pause: true,
-    ..Faults::NONE
-};
+/// Breaks a rule: among so many seeds one must show one of these promises broken.
+fn noticed(mutant: Mutant, seeds: u64, breaches: &[Breach], plan: impl Fn(u64) -> Plan) {
+    let found = broken(mutant, || {
+        (0..seeds).find(|seed| failure(&plan(*seed)).is_some_and(|failure| breaches.contains(&failure.breach)))
+    });
+    let seed = found.unwrap_or_else(|| panic!("{mutant:?} passed unnoticed through {seeds} seeds"));
+    say(mutant, seed);
+}
 
-/// The first violation among some seeds.
-fn found(mutant: Mutant, faults: Faults) -> Option<(u64, String)> {
-    broken(mutant, || {
-        (0..40).find_map(|seed| Some((seed, World::new(seed, faults).run().violations.first()?.clone())))
-    })
+#[expect(clippy::print_stdout, reason = "a test's own figures")]
+fn say(mutant: Mutant, seed: u64) {
+    println!("{mutant:?}: noticed with seed {seed}");
 }
 
 #[test]
-fn broken_rules_are_noticed() {
-    for mutant in [Mutant::NoLock, Mutant::CursorAndSweep, Mutant::LaneLeftOut, Mutant::ParkedIgnored] {
-        let found = found(mutant, ALL);
-        assert!(found.is_some(), "{mutant:?} passed unnoticed");
-    }
+fn ids_against_the_order_of_commits_are_noticed() {
+    noticed(Mutant::NoLock, 20, &[Breach::Order], Plan::quiet);
+}
+
+#[test]
+fn a_cursor_and_a_sweep_are_noticed() {
+    noticed(Mutant::CursorAndSweep, 20, &[Breach::Order], |seed| Plan {
+        full_pass: std::time::Duration::from_millis(300),
+        ..Plan::quiet(seed)
+    });
+}
+
+#[test]
+fn a_lane_left_out_of_a_read_is_noticed() {
+    noticed(Mutant::LaneLeftOut, 50, &[Breach::Order], Plan::any);
+}
+
+#[test]
+fn a_verdict_on_another_owners_lane_is_noticed() {
+    noticed(Mutant::VerdictWithoutLane, 200, &[Breach::StaleVerdict], Plan::any);
+}
+
+#[test]
+fn an_ack_by_id_alone_is_noticed() {
+    noticed(Mutant::AckById, 200, &[Breach::Lost], |seed| {
+        Plan::any(seed).with(Fault::FailOver, 1.0)
+    });
+}
+
+#[test]
+fn a_verdict_that_settled_nothing_and_is_believed_is_noticed() {
+    noticed(Mutant::ZeroRowsSettled, 400, &[Breach::Order, Breach::Lost], |seed| {
+        Plan::any(seed)
+            .with(Fault::ClockStep, 3.0)
+            .with(Fault::Steal, 12.0)
+            .with(Fault::Refused, 0.1)
+    });
+}
+
+#[test]
+fn rows_sent_past_a_parked_one_are_noticed() {
+    noticed(Mutant::ParkedIgnored, 50, &[Breach::Order], Plan::any);
+}
+
+#[test]
+fn a_floor_that_a_drop_does_not_lower_is_noticed() {
+    noticed(
+        Mutant::FloorKept,
+        1_000,
+        &[Breach::Order, Breach::Lost, Breach::Stray, Breach::Stuck],
+        Plan::any,
+    );
+}
+
+#[test]
+fn a_route_changed_in_flight_is_noticed() {
+    noticed(Mutant::RouteChanged, 100, &[Breach::Order], Plan::any);
 }

@@ -1,73 +1,50 @@
-//! Time, writers, relays and faults of one simulated run.
+//! Time, processes and what befalls them in one simulated run.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::future::Future;
-use std::pin::Pin;
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::broker::{Broker, SimSession};
-use super::writer::{now_or_never, write};
+use super::broker::{Place, SessionId, SimSession};
+use super::plan::{Broker, Fault, Plan, Throw, mix};
+use super::trace::Trace;
+use super::verdict::{Breach, Oracle, Violation};
+use super::writer::{Deed, Desk, Writer, now_or_never};
 use crate::event::{Message, MessageId};
-use crate::outbox::{OnDead, RetryPolicy};
-use crate::relay::core::{Command, Core, CoreConfig, Fact, LeaseCommand, Loaded, Now, Policy, ReadCommand, WriteCommand};
+use crate::outbox::RetryPolicy;
+use crate::relay::core::{Command, Core, CoreConfig, Fact, Now, Policy};
 use crate::store::memory::MemoryStore;
-use crate::store::{RelayId, Retention, Store, StoreError};
+use crate::store::memory::rehearsal::Copy;
+use crate::store::{RelayId, Store};
 
-pub(super) const AGGREGATES: u64 = 24;
-const RELAYS: usize = 3;
-const WRITERS: usize = 8;
-const WRITE_FOR: Duration = Duration::from_secs(4);
-/// Faults end here, and everything must settle in the time after it.
-const FAULTS_FOR: Duration = Duration::from_secs(9);
-const SETTLE_FOR: Duration = Duration::from_mins(2);
-const LEASE: Duration = Duration::from_secs(3);
+/// Everything must have settled so long after the last fault.
+pub(super) const SETTLE_FOR: Duration = Duration::from_mins(2);
 
-/// What may go wrong, and how often.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each switches one fault")]
-pub(super) struct Faults {
-    pub(super) refuse: f64,
-    pub(super) poison: f64,
-    pub(super) store: f64,
-    pub(super) broker: f64,
-    pub(super) topic_away: bool,
-    pub(super) kill: bool,
-    pub(super) pause: bool,
-    pub(super) plain_only: bool,
-    /// Passes from the start all the time; otherwise only when everything should be quiet.
-    pub(super) passes: bool,
-}
-
-impl Faults {
-    pub(super) const NONE: Self = Self {
-        refuse: 0.0,
-        poison: 0.0,
-        store: 0.0,
-        broker: 0.0,
-        topic_away: false,
-        kill: false,
-        pause: false,
-        plain_only: false,
-        passes: false,
-    };
+/// The database's clock, some microseconds after the beginning.
+pub(super) fn database_time(micros: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_hours(500_000) + Duration::from_micros(micros)
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    pub(super) violations: Vec<String>,
+    pub(super) violations: Vec<Violation>,
+    /// Throws that struck.
+    pub(super) struck: Vec<Throw>,
     pub(super) committed: usize,
     pub(super) duplicates: usize,
-    pub(super) dead: usize,
+    pub(super) deaths: usize,
+    pub(super) letters: usize,
     pub(super) late: usize,
+    /// How much happened until it was over, or a promise was broken.
+    pub(super) steps: u64,
+    /// When it was over.
+    pub(super) ended: Now,
+    pub(super) trace: Vec<String>,
 }
-
-/// What committed, in order, by aggregate.
-pub(super) type Ledger = Arc<Mutex<Vec<(MessageId, u64, bool)>>>;
-type Writer = Pin<Box<dyn Future<Output = ()>>>;
 
 pub(super) enum Event {
     Write(usize),
@@ -75,34 +52,94 @@ pub(super) enum Event {
         relay: usize,
         life: u64,
     },
-    /// A command's effect takes place.
+    /// A statement reaches the database.
     Effect {
         relay: usize,
         life: u64,
+        id: RelayId,
+        stage: usize,
+        asked_at: Now,
         command: Command,
     },
-    /// An answer arrives.
+    /// A statement takes effect that was reported as failed.
+    Late(RelayId, Command),
+    /// A stage hears from the database.
+    Answered {
+        relay: usize,
+        life: u64,
+        stage: usize,
+        fact: Option<Fact>,
+    },
+    /// Something is told to a relay.
     Answer {
         relay: usize,
         life: u64,
         facts: Vec<Fact>,
     },
     /// The broker takes the next message of a session's partition.
-    Deliver {
-        relay: usize,
-        life: u64,
-        session: u64,
-        queue: (String, i32),
-    },
-    PlainArrives {
+    Deliver(SessionId, Place),
+    Plain {
         relay: usize,
         life: u64,
         token: u64,
         message: Message,
+        letter: bool,
+        heard: bool,
     },
+    #[cfg(any())]
+    Kafka(super::kafka::Step),
     Kill(usize),
     Start(usize),
     Pause(usize),
+    Restart(usize),
+    Steal(u8),
+    /// Somebody else takes a group's transactional id.
+    Fence(u8),
+    ClockStep(i64),
+    Photograph,
+    FailOver,
+    Stall {
+        place: Place,
+        until: Now,
+    },
+    TopicAway(Now),
+    Operator,
+}
+
+struct Scheduled {
+    at: Now,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    /// The earliest is the greatest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+/// One connection: statements one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    waiting: VecDeque<(Now, Command)>,
+    busy: bool,
+    /// It was to a database that is gone.
+    pub(super) cut: bool,
 }
 
 pub(super) struct SimRelay {
@@ -112,115 +149,204 @@ pub(super) struct SimRelay {
     pub(super) started: Now,
     pub(super) up: bool,
     pub(super) paused_until: Now,
-    /// When each stage is free again: read, write, lease.
-    pub(super) busy: [Now; 3],
-    pub(super) session: Option<SimSession>,
-    pub(super) next_turn: Now,
+    pub(super) inbox: Vec<Fact>,
+    /// Read, write, lease.
+    pub(super) stages: [Stage; 3],
+    next_turn: Now,
     /// Which connection it reads on: another one after each failed read.
     pub(super) connection: u64,
 }
 
 pub(super) struct World {
     pub(super) now: Now,
-    pub(super) hand: Arc<AtomicU64>,
+    pub(super) plan: Rc<Plan>,
     pub(super) rng: fastrand::Rng,
-    pub(super) faults: Faults,
     pub(super) store: MemoryStore,
-    pub(super) broker: Broker,
-    pub(super) ledger: Ledger,
-    pub(super) poisoned: HashSet<MessageId>,
-    pub(super) writers: Vec<Writer>,
+    pub(super) oracle: Oracle,
     pub(super) relays: Vec<SimRelay>,
-    pub(super) heap: BinaryHeap<Reverse<(Now, u64)>>,
-    pub(super) events: HashMap<u64, Event>,
-    pub(super) next_event: u64,
+    pub(super) sessions: BTreeMap<SessionId, SimSession>,
+    /// Who has a group's transactional id.
+    pub(super) seats: BTreeMap<u8, SessionId>,
+    #[cfg(any())]
+    pub(super) kafka: super::kafka::Kafka,
+    pub(super) stalled: BTreeMap<Place, Now>,
+    pub(super) away_until: Now,
+    /// Refused until an operator mended them.
+    pub(super) mended: HashSet<MessageId>,
+    pub(super) copy: Option<(Copy, usize)>,
     pub(super) late: usize,
-    pub(super) strays: u64,
+    pub(super) trace: Trace,
+    hand: Arc<AtomicU64>,
+    desk: Desk,
+    writers: Vec<Writer>,
+    heap: BinaryHeap<Scheduled>,
+    scheduled: u64,
+    throws: BTreeMap<Fault, u32>,
+    struck: Vec<Throw>,
+    clock: i64,
+    clock_max: i64,
+    generation: u64,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, faults: Faults) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed);
+    pub(super) fn new(plan: &Plan) -> Self {
+        let plan = Rc::new(plan.clone());
         let hand = Arc::new(AtomicU64::new(0));
         let clock = Arc::clone(&hand);
-        let store = MemoryStore::with_clock_and_lease(LEASE, move || {
-            UNIX_EPOCH + Duration::from_hours(500_000) + Duration::from_micros(clock.load(Relaxed))
-        });
-        let ledger = Ledger::default();
-        let writers = (0..WRITERS)
-            .map(|_| Box::pin(write(store.clone(), ledger.clone(), rng.fork())) as Writer)
-            .collect();
+        let store = MemoryStore::with_clock_and_lease(plan.lease, move || database_time(clock.load(Relaxed)));
+        store.limit_late(plan.late_limit);
+        let desk = Desk {
+            store: store.clone(),
+            hand: Arc::clone(&hand),
+            plan: Rc::clone(&plan),
+            deeds: Rc::new(RefCell::new(Vec::new())),
+            begun: Rc::new(RefCell::new(0)),
+        };
         let mut world = Self {
             now: Now::ZERO,
-            hand,
-            rng,
-            faults,
+            rng: fastrand::Rng::with_seed(mix(plan.seed, 2, 0)),
             store,
-            broker: Broker::default(),
-            ledger,
-            poisoned: HashSet::new(),
-            writers,
+            oracle: Oracle::default(),
             relays: Vec::new(),
-            heap: BinaryHeap::new(),
-            events: HashMap::new(),
-            next_event: 0,
+            sessions: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            #[cfg(any())]
+            kafka: super::kafka::Kafka::default(),
+            stalled: BTreeMap::new(),
+            away_until: Now::ZERO,
+            mended: HashSet::new(),
+            copy: None,
             late: 0,
-            strays: 0,
+            trace: Trace::default(),
+            hand,
+            desk,
+            writers: Vec::new(),
+            heap: BinaryHeap::new(),
+            scheduled: 0,
+            throws: BTreeMap::new(),
+            struck: Vec::new(),
+            clock: 0,
+            clock_max: 0,
+            generation: 0,
+            plan,
         };
-        for relay in 0..RELAYS {
+        world.hire_writers();
+        for relay in 0..world.plan.relays {
             let fresh = world.relay(0);
             world.relays.push(fresh);
             world.relays[relay].up = false;
-            let at = world.ms(0..1_500);
+            let at = if relay == 0 { Now::ZERO } else { world.ms(0..500) };
             world.at(at, Event::Start(relay));
         }
-        for writer in 0..WRITERS {
-            world.at(Now::from_millis(writer as u64), Event::Write(writer));
+        if world.plan.operator {
+            world.after(100..400, Event::Operator);
         }
-        if faults.kill || faults.pause {
-            for _ in 0..8 {
-                let (at, relay) = (world.ms(300..9_000), world.rng.usize(..RELAYS));
-                let kill = faults.kill && (!faults.pause || world.rng.bool());
-                world.at(at, if kill { Event::Kill(relay) } else { Event::Pause(relay) });
-            }
-        }
+        world.schedule_faults();
         world
     }
 
+    /// Watches one aggregate, and tells of it afterwards.
+    pub(super) fn watching(mut self, aggregate: u64) -> Self {
+        self.trace = Trace::of(aggregate);
+        self
+    }
+
+    /// What befalls whole processes and servers, each by dice of its own.
+    fn schedule_faults(&mut self) {
+        let plan = Rc::clone(&self.plan);
+        let span = u64::try_from(plan.faults_for.as_micros()).expect("a short run");
+        for (fault, rate) in plan.rates.iter().filter(|(_, rate)| *rate >= 1.0) {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+            for number in 0..*rate as u32 {
+                if plan.spared.contains(&(*fault, number)) {
+                    continue;
+                }
+                let mut dice = fastrand::Rng::with_seed(mix(plan.seed, 100 + *fault as u64, u64::from(number)));
+                let at = Duration::from_micros(dice.u64(span / 16..span));
+                let relay = dice.usize(..plan.relays);
+                let until = (at + Duration::from_micros(dice.u64(span / 16..span))).min(plan.faults_for);
+                let event = match *fault {
+                    Fault::Kill => Event::Kill(relay),
+                    Fault::Pause => Event::Pause(relay),
+                    Fault::Restart => Event::Restart(relay),
+                    Fault::Steal => Event::Steal(dice.u8(..64)),
+                    Fault::Fence => Event::Fence(dice.u8(..plan.groups)),
+                    Fault::ClockStep => Event::ClockStep(dice.i64(-3_600_000_000..=3_600_000_000)),
+                    Fault::FailOver => {
+                        let lag = Duration::from_micros(dice.u64(0..600_000)).min(at);
+                        self.at(at.saturating_sub(lag), Event::Photograph);
+                        Event::FailOver
+                    }
+                    Fault::Stall => {
+                        let place = if dice.bool() { ("main", dice.i32(0..3)) } else { ("other", -1) };
+                        Event::Stall { place, until }
+                    }
+                    Fault::TopicAway => Event::TopicAway(until),
+                    Fault::StatementLost
+                    | Fault::AnswerLost
+                    | Fault::EffectLate
+                    | Fault::Ghost
+                    | Fault::Refused
+                    | Fault::BatchRefused
+                    | Fault::SessionBreaks
+                    | Fault::Unreachable
+                    | Fault::ArrivesLate
+                    | Fault::NotDescribed
+                    | Fault::NotOpened
+                    | Fault::LetterRefused => continue,
+                };
+                self.struck.push((*fault, number));
+                self.at(at, event);
+            }
+        }
+    }
+
+    fn hire_writers(&mut self) {
+        self.generation += 1;
+        for writer in 0..self.plan.writers {
+            let seed = mix(self.plan.seed, 3 + self.generation, writer as u64);
+            let desk = self.desk.clone();
+            self.writers.push(Box::pin(desk.write(fastrand::Rng::with_seed(seed))));
+            if self.generation == 1 {
+                self.at(Now::from_millis(writer as u64), Event::Write(writer));
+            }
+        }
+    }
+
     fn relay(&mut self, life: u64) -> SimRelay {
+        let plan = Rc::clone(&self.plan);
         let config = CoreConfig {
-            window: 64,
-            window_bytes: 1 << 20,
+            window: plan.window,
+            window_bytes: 1 << 18,
             ack_batch: 10,
             ack_delay: Duration::from_millis(20),
-            lease: LEASE,
-            drain: Duration::from_secs(2),
-            poll_min: Duration::from_millis(5),
+            lease: plan.lease,
+            drain: plan.lease / 2,
+            poll_min: plan.poll,
             poll_max: Duration::from_millis(200),
-            full_pass: Duration::from_millis(if self.faults.passes { 300 } else { 8_000 }),
-            plain_limit: 8,
-            pipelined: !self.faults.plain_only,
-            groups: 1,
-            recover_from_fence: false,
+            full_pass: plan.full_pass,
+            plain_limit: plan.plain_limit,
+            pipelined: plan.broker != Broker::Plain,
+            groups: plan.groups,
+            recover_from_fence: true,
             policy: Policy {
-                max_attempts: 3,
-                retry: RetryPolicy::exponential(Duration::from_millis(200), Duration::from_secs(2)),
-                on_dead: OnDead::Continue,
+                max_attempts: plan.max_attempts,
+                retry: RetryPolicy::exponential(Duration::from_millis(100), Duration::from_secs(1)),
+                on_dead: plan.on_dead,
             },
-            topics: HashMap::new(),
-            dead_letter: None,
+            topics: std::collections::HashMap::new(),
+            dead_letter: plan.dead_letter.then(|| "dlq".to_owned()),
             seed: self.rng.u64(..),
         };
-        let started = self.now;
         SimRelay {
             core: Core::new(config),
             id: RelayId::random(),
             life,
-            started,
+            started: self.now,
             up: true,
             paused_until: Now::ZERO,
-            busy: [Now::ZERO; 3],
-            session: None,
+            inbox: Vec::new(),
+            stages: std::array::from_fn(|_| Stage::default()),
             next_turn: Now::MAX,
             connection: 1,
         }
@@ -231,9 +357,9 @@ impl World {
     }
 
     pub(super) fn at(&mut self, at: Now, event: Event) {
-        self.next_event += 1;
-        self.heap.push(Reverse((at, self.next_event)));
-        self.events.insert(self.next_event, event);
+        self.scheduled += 1;
+        let number = self.scheduled;
+        self.heap.push(Scheduled { at, number, event });
     }
 
     pub(super) fn after(&mut self, range: std::ops::Range<u64>, event: Event) {
@@ -241,27 +367,94 @@ impl World {
         self.at(at, event);
     }
 
+    /// Throws a fault's dice.
+    pub(super) fn strikes(&mut self, fault: Fault) -> bool {
+        let rate = self.plan.rate(fault);
+        if rate == 0.0 || self.now >= self.plan.faults_for {
+            return false;
+        }
+        let throw = self.throws.entry(fault).or_default();
+        let number = *throw;
+        *throw += 1;
+        let dice = f64::from(u32::try_from(mix(self.plan.seed, 200 + fault as u64, u64::from(number)) >> 32).unwrap_or(0));
+        let strikes = dice < rate * f64::from(u32::MAX) && !self.plan.spared.contains(&(fault, number));
+        if strikes {
+            self.struck.push((fault, number));
+            self.trace.note(self.now, || format!("fault {fault:?} {number}"));
+        }
+        strikes
+    }
+
+    /// Runs until everything has settled or a promise is broken.
     pub(super) fn run(mut self) -> Outcome {
-        let end = WRITE_FOR + SETTLE_FOR;
-        while let Some(Reverse((at, number))) = self.heap.pop() {
-            let event = self.events.remove(&number).expect("each event is scheduled once");
+        let quiet = self.plan.faults_for.max(self.plan.write_for);
+        let (mut steps, mut over) = (0, false);
+        while let Some(Scheduled { at, event, .. }) = self.heap.pop() {
             self.now = at;
-            self.hand.store(u64::try_from(at.as_micros()).expect("a short run"), Relaxed);
-            if at > end || (at > FAULTS_FOR && self.writers.is_empty() && self.all_settled()) {
+            self.set_hand();
+            steps += 1;
+            self.step(event);
+            if !self.oracle.violations.is_empty() {
+                over = true;
+            } else if at > quiet && steps % 32 == 0 {
+                over = self.writers.is_empty() && !self.store.has_unsettled();
+            }
+            if at > quiet + SETTLE_FOR {
+                let text = format!(
+                    "{} rows are still unsettled",
+                    self.store.rows().iter().filter(|row| !row.status.is_settled()).count()
+                );
+                let stuck = self
+                    .store
+                    .rows()
+                    .into_iter()
+                    .find(|row| !row.status.is_settled())
+                    .map(|row| row.message_id);
+                self.oracle.breach(Breach::Stuck, stuck, text);
+                over = true;
+            }
+            if over {
                 break;
             }
-            self.step(event);
         }
-        self.judge()
+        if self.oracle.violations.is_empty() {
+            self.oracle.close();
+            self.check_patience();
+        }
+        Outcome {
+            violations: self.oracle.violations.iter().take(5).cloned().collect(),
+            struck: self.struck,
+            committed: self.oracle.events.len(),
+            duplicates: self.oracle.duplicates,
+            deaths: self.oracle.deaths,
+            letters: self.oracle.letters,
+            late: self.late,
+            steps,
+            ended: self.now,
+            trace: self.trace.lines(),
+        }
     }
 
-    fn all_settled(&self) -> bool {
-        self.heap.len().is_multiple_of(16) && self.store.rows().iter().all(|row| row.status.is_settled())
+    /// What goes elsewhere does not wait for a partition or topic that stalls.
+    fn check_patience(&mut self) {
+        let Some(patience) = self.plan.patience else { return };
+        let concerned = |event: &super::verdict::Event| {
+            let topic = if event.aggregate % 4 == 3 { "other" } else { "main" };
+            let stalled = |partition| self.stalled.contains_key(&(topic, partition));
+            event.partition.is_some_and(|partition| !stalled(partition) && !stalled(-1))
+        };
+        if let Some((waited, id)) = self.oracle.longest(concerned)
+            && waited > patience
+        {
+            let text = format!("{id} waited {waited:?} though its partition answers");
+            self.oracle.breach(Breach::Neighbour, Some(id), text);
+        }
     }
 
-    /// Whether this moment is one in which faults may still happen.
-    pub(super) fn unlucky(&mut self, chance: f64) -> bool {
-        self.now < FAULTS_FOR && self.rng.f64() < chance
+    fn set_hand(&self) {
+        // The whole of a run lies after the earliest step back.
+        let micros = i64::try_from(self.now.as_micros()).expect("a short run") + self.clock + 36_000_000_000;
+        self.hand.store(u64::try_from(micros).expect("after the beginning"), Relaxed);
     }
 
     fn step(&mut self, event: Event) {
@@ -270,98 +463,176 @@ impl World {
             Event::Start(relay) => {
                 let life = self.relays[relay].life + 1;
                 self.relays[relay] = self.relay(life);
+                self.trace.note(self.now, || format!("relay {relay}.{life} starts"));
                 now_or_never(self.store.open(self.relays[relay].id)).expect("opens");
-                self.turn(relay, life, Vec::new());
+                self.wish(relay, self.now);
             }
-            Event::Kill(relay) => {
+            Event::Kill(relay) if self.relays[relay].up => {
                 self.relays[relay].up = false;
-                // A new process gets a new core; what the old one handed over may still arrive.
-                self.after(100..1_500, Event::Start(relay));
+                self.trace.note(self.now, || format!("relay {relay} is killed"));
+                self.after(50..800, Event::Start(relay));
             }
             Event::Pause(relay) => {
-                let pause = self.ms(200..6_000);
+                let pause = self.ms(100..3_000);
                 self.relays[relay].paused_until = self.now + pause;
+                self.trace.note(self.now, || format!("relay {relay} is stopped for {pause:?}"));
             }
-            // Only the earliest turn that was asked for counts; an older wish has been overtaken.
-            Event::Turn { relay, life } if self.is_up(relay, life) && self.relays[relay].next_turn == self.now => match self.awake(relay) {
-                None => {
-                    self.relays[relay].next_turn = Now::MAX;
-                    self.turn(relay, life, Vec::new());
-                }
-                Some(later) => {
-                    self.relays[relay].next_turn = later;
-                    self.at(later, Event::Turn { relay, life });
-                }
-            },
-            Event::Answer { relay, life, facts } if self.is_up(relay, life) => match self.awake(relay) {
-                None => self.turn(relay, life, facts),
-                Some(later) => self.at(later, Event::Answer { relay, life, facts }),
-            },
-            Event::Effect { relay, life, command } if self.is_up(relay, life) => match self.awake(relay) {
-                None => self.effect(relay, life, command),
-                Some(later) => self.at(later, Event::Effect { relay, life, command }),
-            },
-            Event::Turn { .. } | Event::Answer { .. } | Event::Effect { .. } => {}
-            Event::Deliver {
+            Event::Restart(relay) if self.relays[relay].up => {
+                self.trace.note(self.now, || format!("relay {relay} is asked to stop"));
+                let life = self.relays[relay].life;
+                self.answer_at(self.now, relay, life, vec![Fact::Stop]);
+            }
+            Event::Turn { relay, life } if self.is_up(relay, life) && self.relays[relay].next_turn == self.now => self.turn(relay, life),
+            Event::Answer { relay, life, facts } if self.is_up(relay, life) => {
+                self.relays[relay].inbox.extend(facts);
+                let gather = self.plan.gather;
+                self.wish(relay, self.now + gather);
+            }
+            Event::Kill(_) | Event::Restart(_) | Event::Turn { .. } | Event::Answer { .. } => {}
+            Event::Effect {
                 relay,
                 life,
-                session,
-                queue,
-            } => self.deliver(relay, life, session, &queue),
-            Event::PlainArrives {
+                id,
+                stage,
+                asked_at,
+                command,
+            } => self.effect(relay, life, id, stage, asked_at, command),
+            Event::Late(id, command) => {
+                self.execute(id, Now::ZERO, command);
+            }
+            Event::Answered { relay, life, stage, fact } => {
+                if self.is_up(relay, life) {
+                    self.answer_at(self.now, relay, life, fact.into_iter().collect());
+                    self.next_statement(relay, stage);
+                }
+            }
+            Event::Deliver(session, place) => self.deliver(session, place),
+            Event::Plain {
                 relay,
                 life,
                 token,
                 message,
-            } => self.plain_arrives(relay, life, token, message),
+                letter,
+                heard,
+            } => self.plain_arrives(relay, life, token, message, letter, heard),
+            #[cfg(any())]
+            Event::Kafka(step) => self.kafka_step(step),
+            Event::Steal(lane) => {
+                self.trace
+                    .lane(self.now, lane, || format!("lane {lane} is freed behind its owner's back"));
+                self.store.steal(lane);
+            }
+            Event::Fence(group) => self.fence(group, None),
+            Event::ClockStep(micros) => {
+                self.clock = (self.clock + micros).clamp(-7_200_000_000, 7_200_000_000);
+                self.clock_max = self.clock_max.max(self.clock);
+                // The last word is forward: what was put off by an hour is not waited for.
+                let back = self.plan.faults_for;
+                if self.now < back {
+                    self.at(back, Event::ClockStep(0));
+                } else {
+                    self.clock = self.clock_max;
+                }
+                let clock = self.clock;
+                self.trace.note(self.now, || format!("the database's clock is {clock} us off"));
+            }
+            Event::Photograph => self.copy = Some((self.store.copy(), self.oracle.events.len())),
+            Event::FailOver => self.fail_over(),
+            Event::Stall { place, until } => {
+                self.trace.note(self.now, || format!("{place:?} stalls until {until:?}"));
+                self.stalled.insert(place, until);
+            }
+            Event::TopicAway(until) => {
+                self.trace.note(self.now, || format!("the other topic is away until {until:?}"));
+                self.away_until = until;
+            }
+            Event::Operator => self.operate(),
         }
     }
 
-    fn is_up(&self, relay: usize, life: u64) -> bool {
+    /// An older copy takes over; whoever had a transaction open has lost it.
+    fn fail_over(&mut self) {
+        let Some((copy, place)) = self.copy.take() else { return };
+        self.trace.note(self.now, || "an older copy of the database takes over".to_owned());
+        self.writers.clear();
+        self.drain_deeds();
+        self.store.fail_over(copy);
+        self.store.limit_late(self.plan.late_limit);
+        let store = self.store.clone();
+        self.oracle.fail_over(place, |id| store.standing(id));
+        for relay in &mut self.relays {
+            relay.stages.iter_mut().for_each(|stage| stage.cut = true);
+        }
+        if self.now < self.plan.write_for {
+            self.hire_writers();
+        }
+    }
+
+    pub(super) fn is_up(&self, relay: usize, life: u64) -> bool {
         self.relays[relay].up && self.relays[relay].life == life
     }
 
-    fn awake(&self, relay: usize) -> Option<Now> {
-        let until = self.relays[relay].paused_until;
-        (until > self.now).then_some(until)
-    }
-
     fn write(&mut self, writer: usize) {
-        if self.now >= WRITE_FOR {
+        if self.now >= self.plan.write_for {
             self.writers.clear(); // what is open rolls back
             return;
         }
-        assert!(
-            self.writers[writer]
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_pending()
-        );
+        let Some(future) = self.writers.get_mut(writer) else { return };
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        self.drain_deeds();
         self.after(1..14, Event::Write(writer));
     }
 
-    fn turn(&mut self, relay: usize, life: u64, facts: Vec<Fact>) {
+    fn drain_deeds(&mut self) {
+        for deed in std::mem::take(&mut *self.desk.deeds.borrow_mut()) {
+            self.trace.deed(self.now, &deed);
+            if let Deed::Committed(written) = deed {
+                self.oracle.commit(written, self.now);
+            }
+        }
+    }
+
+    /// Asks for a turn; of several wishes the earliest counts.
+    fn wish(&mut self, relay: usize, at: Now) {
+        let at = at.max(self.now);
+        if at < self.relays[relay].next_turn {
+            self.relays[relay].next_turn = at;
+            let life = self.relays[relay].life;
+            self.at(at, Event::Turn { relay, life });
+        }
+    }
+
+    fn turn(&mut self, relay: usize, life: u64) {
         let sim = &mut self.relays[relay];
-        let before = sim.core.stats().strays;
+        sim.next_turn = Now::MAX;
+        if sim.paused_until > self.now {
+            let until = sim.paused_until;
+            return self.wish(relay, until);
+        }
+        let facts = std::mem::take(&mut sim.inbox);
         for fact in &facts {
             if let Fact::Read { batch: Some(batch), .. } = fact {
                 self.late += batch.late.len();
             }
+            self.trace.fact(self.now, relay, life, fact);
         }
+        let strays = sim.core.stats().strays;
         let commands = sim.core.turn(self.now.saturating_sub(sim.started), facts);
-        self.strays += sim.core.stats().strays - before;
-        let next = sim
-            .core
-            .next_turn()
-            .saturating_add(sim.started)
-            .max(self.now + Duration::from_micros(100));
-        let sooner = next < sim.next_turn;
-        if sooner {
-            sim.next_turn = next;
-            self.at(next, Event::Turn { relay, life });
+        if sim.core.stats().strays != strays {
+            let stray = sim.core.stray;
+            let text = format!("relay {relay}.{life} found {stray:?} only by the pass from the start");
+            self.oracle.breach(Breach::Stray, stray, text);
         }
+        let (closed, next) = (sim.core.is_closed(), sim.core.next_turn().saturating_add(sim.started));
         for command in commands {
+            self.trace.command(self.now, relay, life, &command);
             self.dispatch(relay, life, command);
+        }
+        if closed {
+            self.relays[relay].up = false;
+            self.after(10..300, Event::Start(relay));
+        } else {
+            self.wish(relay, next.max(self.now + Duration::from_micros(100)));
         }
     }
 
@@ -374,103 +645,37 @@ impl World {
             Command::Publish(_) => return self.publish(relay, life, command),
             Command::Tell(_) => return,
         };
-        let delay = self.ms(0..15);
-        let at = self.relays[relay].busy[stage].max(self.now) + delay;
-        self.relays[relay].busy[stage] = at;
-        self.at(at, Event::Effect { relay, life, command });
+        let sim = &mut self.relays[relay];
+        let asked_at = self.now.saturating_sub(sim.started);
+        sim.stages[stage].waiting.push_back((asked_at, command));
+        if !sim.stages[stage].busy {
+            self.next_statement(relay, stage);
+        }
     }
 
-    fn answer(&mut self, relay: usize, life: u64, stage: usize, fact: Fact) {
-        let delay = self.ms(0..15);
-        let at = self.now + delay;
-        self.relays[relay].busy[stage] = self.relays[relay].busy[stage].max(at);
-        self.at(
-            at,
-            Event::Answer {
+    /// A stage sends its next statement; an answer to the one before has come.
+    fn next_statement(&mut self, relay: usize, stage: usize) {
+        let sim = &mut self.relays[relay];
+        let Some((asked_at, command)) = sim.stages[stage].waiting.pop_front() else {
+            sim.stages[stage].busy = false;
+            return;
+        };
+        sim.stages[stage].busy = true;
+        let (life, id) = (sim.life, sim.id);
+        self.after(
+            0..15,
+            Event::Effect {
                 relay,
                 life,
-                facts: vec![fact],
+                id,
+                stage,
+                asked_at,
+                command,
             },
         );
     }
 
-    /// A database call: it may fail before it does anything, or after.
-    fn ask<T>(&mut self, call: impl FnOnce(&MemoryStore) -> Result<T, StoreError>) -> Option<T> {
-        let chance = self.faults.store;
-        if self.unlucky(chance / 2.0) {
-            return None;
-        }
-        let answer = call(&self.store).expect("the memory store does not fail");
-        if self.unlucky(chance / 2.0) { None } else { Some(answer) }
-    }
-
-    fn effect(&mut self, relay: usize, life: u64, command: Command) {
-        let (id, asked_at) = (self.relays[relay].id, self.now.saturating_sub(self.relays[relay].started));
-        let (stage, fact) = match command {
-            Command::Lease(LeaseCommand::Renew(held)) => {
-                let answer = self.ask(|store| now_or_never(store.renew(id, &held)));
-                (
-                    2,
-                    answer.map_or(Fact::LeaseCallFailed, |answer| Fact::Renewed { asked_at, held, answer }),
-                )
-            }
-            Command::Lease(LeaseCommand::Take(limit)) => {
-                let lanes = self.ask(|store| now_or_never(store.take(id, limit)));
-                (2, lanes.map_or(Fact::LeaseCallFailed, |lanes| Fact::Taken { asked_at, lanes }))
-            }
-            Command::Lease(LeaseCommand::TakeGroups { groups, size, limit }) => {
-                let lanes = self.ask(|store| now_or_never(store.take_groups(id, &groups, size, limit)));
-                (2, lanes.map_or(Fact::LeaseCallFailed, |lanes| Fact::Taken { asked_at, lanes }))
-            }
-            Command::Lease(LeaseCommand::Release(lanes)) => {
-                self.ask(|store| now_or_never(store.release(id, &lanes)));
-                return;
-            }
-            Command::Lease(LeaseCommand::Forgive(lanes)) => {
-                self.ask(|store| now_or_never(store.forgive(id, &lanes)));
-                return;
-            }
-            Command::Lease(LeaseCommand::Close) => {
-                self.ask(|store| now_or_never(store.close(id)));
-                return;
-            }
-            Command::Read(ReadCommand::Lanes { number, snapshot, lanes }) => {
-                let mut batch = self.ask(|store| now_or_never(store.read(snapshot.as_ref(), &lanes)));
-                match &mut batch {
-                    Some(batch) => batch.snapshot.connection = self.relays[relay].connection,
-                    None => self.relays[relay].connection += 1,
-                }
-                (0, Fact::Read { number, batch })
-            }
-            Command::Read(ReadCommand::Aggregates { number, wanted, limit }) => {
-                let rows = self.ask(|store| now_or_never(store.read_aggregates(&wanted, limit)));
-                (0, Fact::Aggregates { number, rows })
-            }
-            Command::Read(ReadCommand::Due { number, lanes, limit }) => {
-                let rows = self.ask(|store| now_or_never(store.read_due(&lanes, limit)));
-                (0, Fact::Due { number, rows })
-            }
-            Command::Read(ReadCommand::Payload { row, key }) => {
-                let payload = self.ask(|store| now_or_never(store.read_payload(row)));
-                (
-                    0,
-                    Fact::Loaded {
-                        row,
-                        key,
-                        payload: payload.map_or(Loaded::Failed, |p| p.map_or(Loaded::Gone, Loaded::Payload)),
-                    },
-                )
-            }
-            Command::Write(WriteCommand::Ack(rows)) => {
-                let ok = self.ask(|store| now_or_never(store.done(&rows, Retention::Delete))).is_some();
-                (1, Fact::Acked { ok })
-            }
-            Command::Write(WriteCommand::Judge(verdicts)) => {
-                let outcomes = self.ask(|store| now_or_never(store.fail(id, &verdicts)));
-                (1, Fact::Judged { verdicts, outcomes })
-            }
-            Command::Publish(_) | Command::Tell(_) => return,
-        };
-        self.answer(relay, life, stage, fact);
+    pub(super) fn answer_at(&mut self, at: Now, relay: usize, life: u64, facts: Vec<Fact>) {
+        self.at(at, Event::Answer { relay, life, facts });
     }
 }
