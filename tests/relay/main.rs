@@ -9,6 +9,7 @@ mod crash;
 mod crash_poison;
 mod dead_letters;
 mod failure;
+mod operator;
 mod order;
 mod restore;
 mod rig;
