@@ -17,3 +17,4 @@ mod server;
 mod sharing;
 mod transactions;
 mod upkeep;
+mod waiting;

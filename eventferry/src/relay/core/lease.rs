@@ -226,7 +226,7 @@ impl Core {
 
     /// Begins a lane from the start of the table.
     fn adopt(&mut self, lease: LaneLease, valid_until: Now) {
-        let full_pass_at = self.now + self.config.full_pass;
+        let (now, full_pass_at) = (self.now, self.now + self.config.full_pass);
         // A read that is under way went by the cursor of the lane's last time here, and so did what is queued.
         self.disown_read(lease.lane);
         self.drop_queues(|lane| lane == lease.lane);
@@ -241,6 +241,7 @@ impl Core {
             caught_up: false,
             due: DueAt::default(),
             full_pass_at,
+            pass: Some((now, i64::MAX)),
             passing: 0,
             ..*lane
         };

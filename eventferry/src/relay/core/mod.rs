@@ -136,6 +136,8 @@ struct Lane {
     well_at: Now,
     due: DueAt,
     full_pass_at: Now,
+    /// When the pass from the start that is under way began, and up to which id it goes.
+    pass: Option<(Now, i64)>,
     /// While a pass from the start is under way: up to here rows should be known.
     passing: i64,
 }

@@ -19,6 +19,8 @@ const APPETITE_MAX: u32 = 4096;
 const AGGREGATES_MAX: usize = 256;
 const PAGE: usize = 1024;
 pub(super) const RETRY_READ: Duration = Duration::from_millis(250);
+/// A pass of a lane from the start may take this part of the time.
+const PASS_SHARE: u32 = 200;
 /// Main reads that fail one after the other until every lane is begun anew.
 const READS_FAILED: u32 = 3;
 /// How long polling stays quick after the last row.
@@ -147,6 +149,7 @@ impl Core {
             let lane = self.lane_mut(lease.lane);
             if now >= lane.full_pass_at {
                 lane.full_pass_at = now + full_pass;
+                lane.pass = Some((now, lane.cursor));
                 lane.passing = lane.cursor;
                 lane.cursor = 0;
             }
@@ -218,6 +221,7 @@ impl Core {
             }
         } else {
             found += batch.fresh.len();
+            let (now, full_pass) = (self.now, self.config.full_pass);
             let mut counts = [0u32; crate::outbox::LANES as usize];
             for row in batch.fresh {
                 let lane = row.lane();
@@ -243,6 +247,12 @@ impl Core {
                 };
                 if count < *limit || lane.cursor > lane.passing {
                     lane.passing = 0;
+                }
+                if let Some((began, to)) = lane.pass
+                    && (count < *limit || lane.cursor >= to)
+                {
+                    lane.pass = None;
+                    lane.full_pass_at = next_pass(lease.lane, began, to, now, full_pass);
                 }
             }
         }
@@ -271,7 +281,7 @@ impl Core {
         self.due_read = None;
         for lane in &mut self.lanes {
             lane.cursor = 0;
-            lane.passing = 0;
+            (lane.pass, lane.passing) = (None, 0);
             lane.due = DueAt::default();
         }
         self.next_read = self.now;
@@ -394,4 +404,15 @@ impl Core {
         }
         self.tidy(key);
     }
+}
+
+/// When a lane is passed from the start again. While it is, what is new in it waits; so lanes that were begun together are not passed
+/// together, and one in which millions of rows wait is passed less often.
+pub(super) fn next_pass(lane: u8, began: Now, to: i64, now: Now, full_pass: Duration) -> Now {
+    let apart = if to == i64::MAX {
+        full_pass * u32::from(lane) / u32::from(crate::outbox::LANES)
+    } else {
+        Duration::ZERO
+    };
+    now + full_pass.max(now.saturating_sub(began) * PASS_SHARE) + apart
 }

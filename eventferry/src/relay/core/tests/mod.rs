@@ -5,10 +5,11 @@ mod discard;
 mod groups;
 mod letters;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::read::next_pass;
 use super::{Command, Core, CoreConfig, Fact, HandOver, LeaseCommand, Loaded, Now, Policy, PublishCommand, ReadCommand, Way, WriteCommand};
 use crate::event::Message;
 use crate::outbox::{LaneLease, NewRecord, OnDead, Payload, Record, RetryPolicy, Status};
@@ -256,6 +257,52 @@ fn a_read_from_before_an_ack_does_not_bring_its_row_back() {
         batch: Some(stale),
     }]);
     assert_eq!(bench.ids(), [0; 0]);
+}
+
+/// What is new in a lane waits while the lane is passed from the start: that must never be all lanes at once.
+#[test]
+fn lanes_that_were_begun_together_are_not_passed_together() {
+    let mut bench = Bench::new(CoreConfig {
+        lease: Duration::from_hours(1),
+        ..config()
+    });
+    let mut passed = Vec::new();
+    for second in 0..700 {
+        bench.now = Duration::from_secs(second);
+        bench.turn([]);
+        let (number, lanes) = bench.main_read();
+        let mut batch = ReadBatch::new(snapshot(1));
+        for lane in lanes.iter().filter(|lane| lane.cursor == 0) {
+            let mut first = row(7, "a");
+            first.order_key = i64::from(lane.lane);
+            batch.fresh.push(first);
+            passed.push((second, lane.lane));
+        }
+        batch.fresh.sort_by_key(Record::lane);
+        bench.turn([Fact::Read {
+            number,
+            batch: Some(batch),
+        }]);
+    }
+    let again = passed.split_off(64);
+    assert!(passed.iter().all(|(second, _)| *second == 0), "{passed:?}");
+    assert!(again.windows(2).all(|pair| pair[0].0 < pair[1].0), "{again:?}");
+    let lanes: HashSet<u8> = again.iter().map(|(_, lane)| *lane).collect();
+    assert_eq!(lanes.len(), 64, "{again:?}");
+}
+
+#[test]
+fn a_lane_in_which_millions_wait_is_passed_less_often() {
+    let (minute, five) = (Duration::from_mins(1), Duration::from_mins(5));
+    assert_eq!(
+        next_pass(7, Now::ZERO, 900, Duration::from_secs(1), five),
+        five + Duration::from_secs(1)
+    );
+    assert_eq!(
+        next_pass(7, Now::ZERO, 900, minute, five),
+        minute * 201,
+        "half a percent of its time"
+    );
 }
 
 #[test]
