@@ -5,7 +5,10 @@
 //!
 //! In place of EVENTS: `latency [SECONDS]` of one healthy aggregate beside millions of rows that wait, `held [EVENTS]` for the rate beside a
 //! transaction held open and rows that wait, `purge` of a million rows while events flow. These start a PostgreSQL of their own, with fsync.
+//! `partitions [EVENTS]` for the rate of three partitions while a fourth has no leader or a frozen one, on two brokers of its own;
+//! `transactions [EVENTS]` for the client alone with and without them.
 
+mod brokers;
 mod load;
 
 use std::error::Error;
@@ -33,9 +36,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some("latency") => return load::latency(&kafka, count.unwrap_or(30)).await,
         Some("held") => return load::held(&kafka, count.unwrap_or(200_000)).await,
         Some("purge") => return load::purge(&kafka).await,
+        Some("partitions") => return brokers::partitions(count.unwrap_or(150_000)).await,
+        Some("transactions") => return brokers::transactions(&kafka, count.unwrap_or(100_000)).await,
         Some(events) => events.parse()?,
     };
-    floor(&kafka, events).await?;
+    let alone = KafkaPublisher::builder(&kafka).build()?;
+    floor("floor: the client alone, 12 partitions", alone, &kafka, events).await?;
     for (label, aggregates, partitions, retention) in [
         ("10,000 aggregates, 1 partition, delete", 10_000, 1, Retention::Delete),
         ("1 aggregate, 1 partition, delete", 1, 1, Retention::Delete),
@@ -54,9 +60,8 @@ fn say(label: &str, events: u64, time: Duration) -> std::io::Result<()> {
 }
 
 /// The client alone: the same messages, from memory, through one session.
-async fn floor(kafka: &str, events: u64) -> Result<(), Box<dyn Error>> {
+async fn floor(label: &str, publisher: KafkaPublisher, kafka: &str, events: u64) -> Result<(), Box<dyn Error>> {
     let topic = TestTopic::create(kafka, 12, &[]).await;
-    let publisher = KafkaPublisher::builder(kafka).build()?;
     let mut session = publisher.open(Seat::new("", 0)).await?;
     let start = Instant::now();
     let (mut sent, mut back) = (0, 0);
@@ -71,7 +76,7 @@ async fn floor(kafka: &str, events: u64) -> Result<(), Box<dyn Error>> {
         }
         back += session.reports().await.len() as u64;
     }
-    say("floor: the client alone, 12 partitions", events, start.elapsed())?;
+    say(label, events, start.elapsed())?;
     drop(session.close().await);
     Ok(())
 }

@@ -11,6 +11,7 @@ mod dead_letters;
 mod failure;
 mod operator;
 mod order;
+mod partitions;
 mod restore;
 mod rig;
 mod server;

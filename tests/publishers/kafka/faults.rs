@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use eventferry::publish::PublishErrorKind;
 use eventferry::publish::kafka::KafkaPublisherBuilder;
+use eventferry::publish::{PublishErrorKind, Session};
 use eventferry_tests::kafka::TestTopic;
 use eventferry_tests::kafka_proxy::KafkaProxy;
 use eventferry_tests::servers;
@@ -170,4 +170,107 @@ async fn a_warm_partition_pipelines_and_one_that_was_idle_begins_again_with_one_
     let Some(proxy) = KafkaProxy::start().await else { return };
     assert!(pipelines_again(&proxy, |builder| builder).await);
     assert!(!pipelines_again(&proxy, |builder| builder.idle_limit(Duration::ZERO)).await);
+}
+
+/// What a session did before the broker forgot its producer, and goes on with.
+struct Idler {
+    topic: TestTopic,
+    session: Box<dyn Session>,
+    reported: Reported,
+}
+
+impl Idler {
+    async fn new(brokers: &str, builder: KafkaPublisherBuilder, settings: &[(&str, &str)]) -> Self {
+        let topic = TestTopic::create(brokers, 1, settings).await;
+        let publisher = builder.build().expect("the settings are good");
+        let mut session = open(&publisher).await;
+        let mut reported = Reported::default();
+        session.hand_over(0, 0, event(topic.name(), text(0))).expect("there is room");
+        reported.until("the first delivery", session.as_mut(), |r| !r.0.is_empty()).await;
+        Self { topic, session, reported }
+    }
+
+    async fn end(mut self) -> Outcome {
+        self.reported.close(self.session).await;
+        Outcome {
+            log: self.topic.texts(0).await,
+            reported: self.reported,
+        }
+    }
+
+    /// The next event is refused while later ones follow it.
+    async fn refused(mut self) -> Outcome {
+        for token in 1..2000 {
+            let payload = if token == 1 { "x".repeat(5000) } else { text(token) };
+            if self.session.hand_over(token, 0, event(self.topic.name(), payload)).is_err() {
+                break;
+            }
+        }
+        self.reported.until("the refusal", self.session.as_mut(), Reported::failed).await;
+        self.end().await
+    }
+
+    /// The next request is damaged on the wire; the one behind it is not.
+    async fn damaged(mut self, proxy: &KafkaProxy) -> Outcome {
+        proxy.damage_next(text(1).as_bytes(), text(9).as_bytes());
+        self.session
+            .hand_over(1, 0, event(self.topic.name(), text(1)))
+            .expect("there is room");
+        super::within("the request", proxy.held()).await;
+        for token in 2..12 {
+            let event = event(self.topic.name(), text(token));
+            self.session.hand_over(token, 0, event).expect("there is room");
+        }
+        let enough = |r: &Reported| r.failed() || r.0.len() == 12;
+        self.reported
+            .until("an error or twelve deliveries", self.session.as_mut(), enough)
+            .await;
+        super::within("the answer", proxy.answered()).await;
+        self.end().await
+    }
+}
+
+/// The broker forgets a producer after five seconds without an event; its partitions are then as cold as new ones.
+#[tokio::test]
+async fn a_partition_idle_for_longer_than_the_broker_remembers_is_cold_again() {
+    let Some(kafka) = super::strict::strict().await else { return };
+    let (listener, advertised) = kafka.proxied(1);
+    let proxy = KafkaProxy::between(listener, advertised).await;
+    let brokers = kafka.brokers();
+    let small = [("max.message.bytes", "2000")];
+    let (kept, broken) = (Duration::from_secs(2), Duration::from_hours(1));
+    let refusing = Idler::new(&brokers, unchecked(proxy.address()).idle_limit(kept), &small).await;
+    let overtaking = Idler::new(&brokers, unchecked(proxy.address()).idle_limit(broken), &small).await;
+    let damaged = Idler::new(&brokers, builder(proxy.address()).idle_limit(kept), &[]).await;
+    let deceived = Idler::new(&brokers, builder(proxy.address()).idle_limit(broken), &[]).await;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "to be idle is what is tested; the broker looks once a second for producers silent for five"
+    )]
+    tokio::time::sleep(Duration::from_millis(7_500)).await;
+
+    proxy.delay_answers(Duration::from_millis(10));
+    let outcome = refusing.refused().await;
+    assert_eq!(outcome.log, [text(0)], "nothing may be in the log after the refused event");
+    assert_eq!(outcome.reported.delivered(), [0]);
+    assert_eq!(outcome.reported.errors()[0].0, 1);
+    proxy.delay_answers(Duration::from_millis(100));
+    let outcome = overtaking.refused().await;
+    assert!(
+        outcome.log.len() > 1,
+        "if nothing overtakes here, the lines above prove nothing any more"
+    );
+    outcome.assert_truthful();
+
+    proxy.delay_answers(Duration::ZERO);
+    let outcome = damaged.damaged(&proxy).await;
+    assert_eq!(outcome.log, (0..12).map(text).collect::<Vec<_>>());
+    assert_eq!(outcome.reported.delivered(), (0..12).collect::<Vec<_>>());
+    let outcome = deceived.damaged(&proxy).await;
+    assert!(
+        !outcome.log.contains(&text(1)),
+        "if the damaged event arrives after all, the lines above prove nothing any more: {:?}",
+        outcome.log
+    );
+    outcome.assert_truthful();
 }

@@ -20,6 +20,8 @@ use crate::publish::{BoxFuture, Delivery, Pipelined, PublishError, PublishErrorK
 const GROUPS: u8 = 8;
 /// How long a topic's number of partitions is believed before the broker is asked again.
 const COUNT_AGE: Duration = Duration::from_mins(1);
+/// The same where an event names a partition that is not there.
+const MISSING_AGE: Duration = Duration::from_secs(1);
 
 /// Publishes to Kafka.
 ///
@@ -69,7 +71,11 @@ impl KafkaPublisher {
     async fn partition(&self, message: &Message) -> Result<Option<i32>, PublishError> {
         let topic = message.topic();
         let time = self.settings.question_timeout();
-        let count = self.topics.count(&self.plain, topic, COUNT_AGE, time).await?;
+        let mut count = self.topics.count(&self.plain, topic, COUNT_AGE, time).await?;
+        if message.partition().is_some_and(|named| named >= 0 && named.unsigned_abs() >= count) {
+            // The topic may have got it meanwhile.
+            count = self.topics.count(&self.plain, topic, MISSING_AGE, time).await?;
+        }
         match (message.partition(), message.key()) {
             (Some(partition), _) if u32::try_from(partition).is_ok_and(|p| p < count) => Ok(Some(partition)),
             (Some(partition), _) => Err(PublishError::new(
