@@ -149,7 +149,12 @@ impl Core {
             let why = match outcome {
                 // Nobody asks to discard it any more: it is read again as what it is.
                 VerdictOutcome::Waits { .. } if verdict.fault == Fault::Discarded => Why::Wake,
-                VerdictOutcome::Waits { .. } => {
+                VerdictOutcome::Waits { attempts } => {
+                    // With another count it is another server's row, or an operator's: it may wait to be sent, and no queue was shut for it.
+                    let counted = verdict.attempts + u32::from(matches!(verdict.fault, Fault::Refused { .. }));
+                    if !key.ordered && attempts != counted && self.may_send(verdict.lease.lane) {
+                        self.read_back(verdict.row, key, verdict.lease.lane, Why::Wake);
+                    }
                     self.stats.failed += 1;
                     self.waiting_rows = true;
                     if let Fault::Refused { delay, .. } | Fault::RefusedAlone { delay, .. } = verdict.fault {
