@@ -34,5 +34,11 @@ pub use config::KafkaPublisherBuilder;
 #[doc(inline)]
 pub use publisher::KafkaPublisher;
 
+#[cfg(all(test, feature = "relay"))]
+pub(crate) use {
+    plain::is_in_log,
+    warm::{Flow, WarmRule},
+};
+
 #[expect(unused_imports, reason = "named in the docs")]
 use crate::publish::{Pipelined, Publisher};

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+#[cfg(feature = "kafka")]
+use super::plan::Broker;
 use super::plan::Fault;
 use super::world::{Event, World};
 use crate::event::{IncomingMessage, Message, MessageId};
@@ -90,16 +92,16 @@ impl World {
         if self.plan.groups > 1 {
             self.fence(group, Some(id));
         }
-        #[cfg(any())]
-        if let Broker::Kafka(rule) = self.plan.broker {
-            return self.open_kafka(id, rule);
+        #[cfg(feature = "kafka")]
+        if let Broker::Kafka { .. } = self.plan.broker {
+            return self.open_kafka(id);
         }
         self.sessions.insert(id, SimSession::default());
     }
 
     fn close_session(&mut self, id: SessionId, stopped: Option<Place>, cause: Option<Cause>) {
-        #[cfg(any())]
-        if let Broker::Kafka(_) = self.plan.broker {
+        #[cfg(feature = "kafka")]
+        if let Broker::Kafka { .. } = self.plan.broker {
             return self.close_kafka(id, cause);
         }
         self.end_session(id, stopped, cause);
@@ -115,8 +117,8 @@ impl World {
             } => {
                 let message = record.into_message(&source);
                 let id = (relay, life, session);
-                #[cfg(any())]
-                if let Broker::Kafka(_) = self.plan.broker {
+                #[cfg(feature = "kafka")]
+                if let Broker::Kafka { .. } = self.plan.broker {
                     return self.hand_to_kafka(id, place(&message.topic, partition), token, message);
                 }
                 let place = place(&message.topic, partition);

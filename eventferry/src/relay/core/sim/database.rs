@@ -210,7 +210,6 @@ impl World {
             match action {
                 Move::Requeue => {
                     event.dead = false;
-                    event.lettered = false;
                     if quiet || self.rng.bool() {
                         self.mended.insert(message_id);
                     }

@@ -6,6 +6,8 @@
 
 mod broker;
 mod database;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "_mutants")]
 mod mutants;
 mod plan;
@@ -101,4 +103,12 @@ fn a_stalled_partition_or_topic_holds_up_nobody_else() {
     let total = run_all(2_000..2_020, plan);
     say("stalled", &total);
     assert_eq!(total.deaths, 0, "nobody's fault: {total:?}");
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn on_kafka_every_promise_is_kept_too() {
+    let total = run_all(0..150, Plan::kafka);
+    say("kafka", &total);
+    assert!(total.duplicates > 0 && total.deaths > 0, "{total:?}");
 }

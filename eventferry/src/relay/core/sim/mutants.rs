@@ -78,3 +78,39 @@ fn a_floor_that_a_drop_does_not_lower_is_noticed() {
 fn a_route_changed_in_flight_is_noticed() {
     noticed(Mutant::RouteChanged, 100, &[Breach::Order], Plan::any);
 }
+
+#[cfg(feature = "kafka")]
+mod kafka {
+    use std::time::Duration;
+
+    use super::{Breach, Mutant, Plan, noticed};
+    use crate::publish::kafka::WarmRule;
+    use crate::relay::core::sim::plan::Broker;
+    use crate::relay::core::sim::shrink::failure;
+
+    #[test]
+    fn a_client_that_goes_on_after_a_refusal_is_noticed() {
+        noticed(Mutant::NoGapless, 400, &[Breach::Order], Plan::kafka);
+    }
+
+    #[test]
+    fn a_cold_partition_that_takes_many_records_is_noticed() {
+        noticed(Mutant::NoWarmRule, 400, &[Breach::Order], Plan::kafka);
+    }
+
+    /// A second rule behind the warm one, so it is broken where that one does not help: on a broker that forgets producers too soon.
+    #[test]
+    fn a_success_without_an_offset_is_noticed() {
+        let plan = |seed| Plan {
+            broker: Broker::Kafka {
+                rule: WarmRule::Broken,
+                idle: Duration::from_millis(100),
+                expiry: Duration::from_millis(400),
+            },
+            ..Plan::kafka(seed)
+        };
+        let lost = |seed| failure(&plan(seed)).is_some_and(|failure| failure.breach == Breach::Lost);
+        assert!(!(0..100).any(lost), "without the warm rule order breaks, and nothing is lost");
+        noticed(Mutant::OffsetIgnored, 400, &[Breach::Lost], plan);
+    }
+}

@@ -21,7 +21,10 @@ pub(super) enum Fault {
     Refused,
     /// A batch of a session is refused.
     BatchRefused,
-    /// The connection breaks and ends the session.
+    /// A broker refuses a batch that it takes when it is repeated.
+    #[cfg(feature = "kafka")]
+    BatchDelayed,
+    /// The connection breaks; that ends a session of those that do not repeat by themselves.
     SessionBreaks,
     /// A publish of one event by itself finds nobody.
     Unreachable,
@@ -64,8 +67,14 @@ pub(super) enum Broker {
     /// By sessions that keep the prefix rule and nothing more.
     Sessions,
     /// By simulated idempotent clients, whose session keeps the warm rule or not.
-    #[cfg(any())]
-    Kafka(crate::publish::kafka::WarmRule),
+    #[cfg(feature = "kafka")]
+    Kafka {
+        rule: crate::publish::kafka::WarmRule,
+        /// After this long without a record a partition is cold again.
+        idle: Duration,
+        /// After this long the broker forgets a producer.
+        expiry: Duration,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -160,6 +169,30 @@ impl Plan {
 
     pub(super) fn rate(&self, fault: Fault) -> f64 {
         self.rates.iter().filter(|(of, _)| *of == fault).map(|(_, rate)| *rate).sum()
+    }
+
+    /// A world on simulated Kafka, with partitions that go cold and brokers that forget.
+    #[cfg(feature = "kafka")]
+    pub(super) fn kafka(seed: u64) -> Self {
+        let mut plan = Self::any(seed);
+        plan.broker = Broker::Kafka {
+            rule: crate::publish::kafka::WarmRule::Kept,
+            idle: Duration::from_millis(100),
+            expiry: Duration::from_millis(400),
+        };
+        plan.groups = 1;
+        let kept = [
+            Fault::Kill,
+            Fault::Pause,
+            Fault::Ghost,
+            Fault::NotDescribed,
+            Fault::NotOpened,
+            Fault::AnswerLost,
+        ];
+        plan.rates.retain(|(fault, _)| kept.contains(fault));
+        plan.with(Fault::BatchDelayed, 0.1)
+            .with(Fault::BatchRefused, 0.01)
+            .with(Fault::SessionBreaks, 0.05)
     }
 
     /// A world of its own for each seed: sizes and settings from the whole range, some faults often, some rarely, most not at all.

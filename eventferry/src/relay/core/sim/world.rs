@@ -86,7 +86,7 @@ pub(super) enum Event {
         letter: bool,
         heard: bool,
     },
-    #[cfg(any())]
+    #[cfg(feature = "kafka")]
     Kafka(super::kafka::Step),
     Kill(usize),
     Start(usize),
@@ -167,7 +167,7 @@ pub(super) struct World {
     pub(super) sessions: BTreeMap<SessionId, SimSession>,
     /// Who has a group's transactional id.
     pub(super) seats: BTreeMap<u8, SessionId>,
-    #[cfg(any())]
+    #[cfg(feature = "kafka")]
     pub(super) kafka: super::kafka::Kafka,
     pub(super) stalled: BTreeMap<Place, Now>,
     pub(super) away_until: Now,
@@ -210,7 +210,7 @@ impl World {
             relays: Vec::new(),
             sessions: BTreeMap::new(),
             seats: BTreeMap::new(),
-            #[cfg(any())]
+            #[cfg(feature = "kafka")]
             kafka: super::kafka::Kafka::default(),
             stalled: BTreeMap::new(),
             away_until: Now::ZERO,
@@ -294,6 +294,8 @@ impl World {
                     | Fault::NotDescribed
                     | Fault::NotOpened
                     | Fault::LetterRefused => continue,
+                    #[cfg(feature = "kafka")]
+                    Fault::BatchDelayed => continue,
                 };
                 self.struck.push((*fault, number));
                 self.at(at, event);
@@ -515,7 +517,7 @@ impl World {
                 letter,
                 heard,
             } => self.plain_arrives(relay, life, token, message, letter, heard),
-            #[cfg(any())]
+            #[cfg(feature = "kafka")]
             Event::Kafka(step) => self.kafka_step(step),
             Event::Steal(lane) => {
                 self.trace
