@@ -1,8 +1,9 @@
 //! A waiting row that an operator asked to discard is settled in its place, and not sent.
 
-use super::{Bench, config, row};
+use super::{Bench, config, pipelined, row};
 use crate::event::headers;
 use crate::outbox::{Record, Status};
+use crate::publish::{PublishErrorKind, Scope};
 use crate::relay::core::{Command, Fact, ReadCommand, WriteCommand};
 use crate::store::{DueCursor, DueRow, Fault, Verdict, VerdictOutcome};
 
@@ -148,6 +149,32 @@ fn a_row_that_was_read_before_it_was_asked_for_is_not_sent_either() {
     bench.turn([Fact::Delivered(vec![sent[0].1])]);
     assert!(bench.ids().is_empty());
     assert_eq!(bench.verdicts().len(), 1);
+}
+
+/// Its topic is missing and may never come: that is when people discard.
+#[test]
+fn a_topic_that_is_away_does_not_keep_a_row_that_is_asked_for() {
+    let mut bench = Bench::new(pipelined());
+    let mut failed = row(1, "a");
+    (failed.status, failed.attempts) = (Status::Failed, 1);
+    bench.read(|batch| batch.fresh = vec![failed.clone(), row(2, "a")]);
+    bench.answer_topic(Err(PublishErrorKind::Unavailable(Scope::Topic)));
+    assert!(bench.ids().is_empty() && bench.aggregates().is_none(), "it waits for its topic");
+    bench.due(vec![asked(failed.clone())]);
+    bench.answer_aggregates(vec![asked(failed), row(2, "a")]);
+    assert_eq!(bench.verdicts().len(), 1);
+}
+
+#[test]
+fn a_broker_that_is_away_does_not_keep_it_either() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(1, "b")]);
+    let sent = bench.handed_over();
+    bench.refuse(sent[0].1, PublishErrorKind::Unavailable(Scope::Publisher));
+    bench.read(|batch| batch.fresh = vec![asked(row(2, "a")), row(3, "a")]);
+    assert!(bench.ids().is_empty(), "nothing is sent while the broker is away");
+    let verdicts = bench.verdicts();
+    assert_eq!(verdicts.iter().map(|v| v.row.id).collect::<Vec<_>>(), [2]);
 }
 
 #[test]

@@ -28,6 +28,6 @@ settled AS (
 )
 SELECT m.place, settled.place IS NOT NULL AS settled,
     -- Null where the row does not wait at all.
-    (SELECT o.attempts FROM outbox AS o WHERE o.id = m.id AND (o.message_id = m.message_id) IS TRUE AND o.status IN (0, 1, 3)) AS attempts
+    (SELECT o.attempts FROM outbox AS o WHERE o.id = m.id AND (o.message_id = m.message_id) IS TRUE AND o.lane = m.lane AND o.status IN (0, 1, 3)) AS attempts
 FROM mine AS m
 LEFT JOIN settled ON settled.place = m.place

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::event::{MessageId, Operator};
 use crate::outbox::{Effect, LaneLease, Move, NewRecord, OnDead, Payload, Record, Status, after_move};
 use crate::store::{
-    DueCursor, Fault, Moved, Operate, Receipt, Retention, RowFilter, ShowPayload, Store, StoreErrorKind, StoredRow, VerdictOutcome,
+    DueCursor, Fault, Moved, Operate, Receipt, RelayId, Retention, RowFilter, ShowPayload, Store, StoreErrorKind, StoredRow, VerdictOutcome,
 };
 use crate::testing::conformance::store::Harness;
 use crate::testing::conformance::store::support::{Owner, event, find, put, put_one, read_all, refused, row_of, status, unordered};
@@ -272,6 +272,19 @@ pub async fn what_is_asked_for_is_settled_under_a_good_lease_only<H: Harness>(h:
     let mut verdict = old.verdict(&row, Fault::Discarded, OnDead::Continue);
     verdict.lease = LaneLease::new(verdict.lease.lane, verdict.lease.epoch - 1);
     assert_eq!(h.store().fail(old.id, &[verdict]).await.unwrap(), [VerdictOutcome::LaneLost]);
+    let mut verdict = old.verdict(&row, Fault::Discarded, OnDead::Continue);
+    verdict.lease = old.lease((row.lane() + 1) % 64);
+    assert_eq!(
+        h.store().fail(old.id, &[verdict]).await.unwrap(),
+        [VerdictOutcome::LaneLost],
+        "another lane's lease"
+    );
+    let verdict = old.verdict(&row, Fault::Discarded, OnDead::Continue);
+    assert_eq!(
+        h.store().fail(RelayId::random(), &[verdict]).await.unwrap(),
+        [VerdictOutcome::LaneLost],
+        "another relay's"
+    );
     h.store().release(old.id, &old.leases).await.unwrap();
     assert_eq!(
         old.fail(h, &row, Fault::Discarded, OnDead::Continue).await,
