@@ -1,5 +1,10 @@
 //! Processes and connections that die.
 
+use eventferry::relay::Relay;
+use eventferry::store::postgres::PostgresStore;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, Executor};
+
 use crate::rig::{Process, Rig, soon};
 
 /// The default window of a relay: what a crash may deliver twice.
@@ -59,6 +64,49 @@ async fn database_sessions_that_are_cut_again_and_again_lose_nothing() {
     })
     .await;
     let stats = relay.stop().await.unwrap();
+    let comparison = rig.compare(&ledger).await;
+    assert!(comparison.holds(), "{comparison:?}");
+    assert_eq!((stats.failed, stats.dead, stats.strays), (0, 0, 0), "{stats:?}");
+}
+
+/// The service has taken every connection of the pool the relay was given, and then the server has none left for it either.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_all_taken_are_waited_for() {
+    let Some(rig) = Rig::new(2, &[]).await else { return };
+    rig.set_lease(3000).await;
+    let role = format!("r_{}", uuid::Uuid::new_v4().simple());
+    let run = async |statements: String| {
+        rig.db.pool.execute(sqlx::raw_sql(AssertSqlSafe(statements))).await.unwrap();
+    };
+    run(format!(
+        "CREATE ROLE {role} LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}"
+    ))
+    .await;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(rig.db.options.clone().username(&role));
+    let only = pool.acquire().await.unwrap();
+    let mut ledger = rig.fill(500, 20).await;
+    let relay = Relay::builder(PostgresStore::new(pool.clone()), rig.publisher()).build().unwrap();
+    let relay = relay.start().await.unwrap();
+    soon("500 acks", relay.wait_for(|stats| stats.acked >= 500)).await.unwrap();
+    run(format!(
+        "ALTER ROLE {role} CONNECTION LIMIT 0;
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}' AND application_name LIKE 'eventferry%'"
+    ))
+    .await;
+    for (aggregate, ids) in rig.fill(500, 20).await.0 {
+        ledger.0.entry(aggregate).or_default().extend(ids);
+    }
+    soon("the end of its leases", relay.wait_for(|stats| stats.lanes == 0))
+        .await
+        .unwrap();
+    run(format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await;
+    soon("1,000 acks", relay.wait_for(|stats| stats.acked >= 1_000)).await.unwrap();
+    let stats = relay.stop().await.unwrap();
+    drop(only);
+    pool.close().await;
+    run(format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
     let comparison = rig.compare(&ledger).await;
     assert!(comparison.holds(), "{comparison:?}");
     assert_eq!((stats.failed, stats.dead, stats.strays), (0, 0, 0), "{stats:?}");

@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use eventferry::outbox::RowId;
+use eventferry::store::postgres::PostgresStore;
+use eventferry::store::{LaneRead, RelayId, Retention, Store, StoreErrorKind};
 use eventferry_tests::own_postgres::OwnPostgres;
 use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 
-use crate::postgres::support::within;
+use crate::postgres::support::{Outbox, event, within};
 
 async fn number(pool: &PgPool, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
@@ -31,6 +35,36 @@ async fn what_was_committed_is_there_after_a_kill_and_a_standby_has_it_too() {
     standby.promote().await;
     standby.execute("INSERT INTO t VALUES (101)").await;
     assert_eq!(number(&copy, "SELECT rows()").await, 101);
+}
+
+/// What a relay makes of a standby's address, before and after the standby becomes the primary.
+#[tokio::test]
+async fn a_standby_is_refused_at_start_and_is_another_source_once_promoted() {
+    let Some(primary) = OwnPostgres::start(&[("fsync", "off")]).await else {
+        return;
+    };
+    let outbox = Outbox::on(&primary).await;
+    let lane = [LaneRead::new(0, 0, 1)];
+    let before = outbox.store.read(None, &lane).await.unwrap().snapshot;
+    let standby = primary.standby(&[]).await;
+    let pool = PgPoolOptions::new().connect_lazy_with(standby.options(outbox.database.name()));
+    let there = PostgresStore::new(pool);
+    let error = there.open(RelayId::random()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
+    assert!(error.to_string().contains("connect to the primary"), "{error}");
+    // A relay that runs already and finds itself there waits: a failover is under way.
+    for answer in [
+        there.read(None, &lane).await.map(drop),
+        there.take(RelayId::random(), 64).await.map(drop),
+        there.renew(RelayId::random(), &[]).await.map(drop),
+        there.done(&[RowId::new(1, event("1").message_id)], Retention::default()).await,
+    ] {
+        assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    }
+    standby.promote().await;
+    there.open(RelayId::random()).await.unwrap();
+    let after = there.read(None, &lane).await.unwrap().snapshot;
+    assert_ne!(after.source, before.source);
 }
 
 #[tokio::test]
