@@ -3,7 +3,7 @@
 //! `--window EVENTS`, `--max-attempts N`, `--retry-ms MS`, `--dead-letter TOPIC`, `--transactions SECONDS` (each batch in one); with `--abort-on PAYLOAD` the event of that payload is the end
 //! of the process. What a setting of the outbox decides, such as the lease, is in its `outbox_meta`.
 //!
-//! Prints `started`, then `delivered N`, `acked N`, `lanes N` and `fenced N` as they change; stops gracefully when its stdin ends.
+//! Prints `started`, then `acked N`, `lanes N`, `fenced N` and `known N` (rows in memory) as they change; stops gracefully when its stdin ends.
 
 mod poison;
 
@@ -77,9 +77,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn lines(stats: &Stats) -> Vec<String> {
     vec![
-        format!("delivered {}", stats.delivered),
         format!("acked {}", stats.acked),
         format!("lanes {}", stats.lanes),
         format!("fenced {}", stats.fenced),
+        format!("known {}", stats.known),
     ]
 }

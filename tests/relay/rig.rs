@@ -17,8 +17,9 @@ use eventferry_tests::own_postgres::OwnPostgres;
 use eventferry_tests::postgres::FreshDatabase;
 use eventferry_tests::{postgres, servers};
 use sqlx::ConnectOptions;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
 
 /// Nothing a test waits for takes this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -227,7 +228,7 @@ pub(crate) struct Process {
     child: Child,
     /// Its end is the wish to stop; waiting for a child would close it.
     stdin: Option<ChildStdin>,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: mpsc::UnboundedReceiver<String>,
 }
 
 impl Process {
@@ -237,17 +238,31 @@ impl Process {
 
     /// With options of `relay-process`.
     pub(crate) async fn start_with(rig: &Rig, options: &[&str]) -> Self {
+        Self::start_between(rig.db.options.to_url_lossy().as_str(), &rig.kafka, options).await
+    }
+
+    /// Between a database and a broker that are reached in another way than the rig's own.
+    pub(crate) async fn start_between(database: &str, kafka: &str, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_relay-process"))
-            .arg(rig.db.options.to_url_lossy().as_str())
-            .arg(&rig.kafka)
+            .arg(database)
+            .arg(kafka)
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("spawns");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let stdin = child.stdin.take();
+        let mut printed = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let (heard, lines) = mpsc::unbounded_channel();
+        // Read at all times: a process whose output nobody takes stands still when the pipe is full.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = printed.next_line().await {
+                if heard.send(line).is_err() {
+                    return;
+                }
+            }
+        });
         let mut process = Self { child, stdin, lines };
         process.until("started", |line| line == "started").await;
         process
@@ -257,18 +272,22 @@ impl Process {
     pub(crate) async fn until(&mut self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         soon(what, async {
             loop {
-                let line = self
-                    .lines
-                    .next_line()
-                    .await
-                    .expect("reads")
-                    .unwrap_or_else(|| panic!("the relay ended before: {what}"));
+                let line = self.lines.recv().await.unwrap_or_else(|| panic!("the relay ended before: {what}"));
                 if wanted(&line) {
                     return line;
                 }
             }
         })
         .await
+    }
+
+    /// Reads until a counter, such as `known`, is at least so high.
+    pub(crate) async fn counts(&mut self, counter: &str, at_least: u64) {
+        self.until(counter, |line| {
+            line.split_once(' ')
+                .is_some_and(|(name, n)| name == counter && n.parse::<u64>().is_ok_and(|n| n >= at_least))
+        })
+        .await;
     }
 
     /// Waits until so many events are recorded as delivered by this process.
