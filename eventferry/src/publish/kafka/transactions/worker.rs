@@ -18,7 +18,7 @@ use crate::publish::{Delivery, PublishError, PublishErrorKind, Report, Scope, Se
 const SLICE: Duration = Duration::from_millis(250);
 /// How long a commit or an abort may still take when the session is to end. Without an abort the brokers end the transaction themselves: when
 /// its seat is taken again, or after its time limit.
-const LAST: Duration = Duration::from_secs(3);
+const LAST: Duration = Duration::from_secs(2);
 
 /// The thread's side.
 pub(super) struct Worker {
@@ -33,7 +33,9 @@ pub(super) struct Worker {
 enum Failure {
     /// The first event that failed, or the first of the batch, and what the client said.
     Of(usize, RDKafkaErrorCode),
-    /// The session was to end before the outcome was known.
+    /// The session was to end before the commit began.
+    GivenUp,
+    /// The session was to end before the outcome of the commit was known.
     Unknown,
 }
 
@@ -91,7 +93,7 @@ impl Worker {
                     queue.report([Report::new(*token, Err(error))]);
                     return;
                 }
-                Err(Failure::Unknown) => return,
+                Err(Failure::GivenUp | Failure::Unknown) => return,
             }
         }
     }
@@ -104,12 +106,17 @@ impl Worker {
             .begin_transaction()
             .map_err(|error| Failure::Of(0, self.code(&error)))?;
         let outcome = self.fill(queue, batch).and_then(|()| self.commit(queue));
-        if let Err(failure) = outcome {
-            // Without it consumers wait for the brokers' own time limit. Where it fails, the next owner of the seat does it.
-            if let Err(error) = self.producer.abort_transaction(LAST) {
-                tracing::debug!(error = &error as &dyn std::error::Error, id = %self.id, "a Kafka transaction was left to the brokers to abort");
+        match outcome {
+            Ok(()) => {}
+            // It may still be committed: nothing is to be undone.
+            Err(Failure::Unknown) => return Err(Failure::Unknown),
+            Err(failure) => {
+                // Without it consumers wait for the brokers' own time limit. Where it fails, the next owner of the seat does it.
+                if let Err(error) = self.producer.abort_transaction(LAST) {
+                    tracing::debug!(error = &error as &dyn std::error::Error, id = %self.id, "a Kafka transaction was left to the brokers to abort");
+                }
+                return Err(failure);
             }
-            return Err(failure);
         }
         context.answers().map_err(|(place, code)| Failure::Of(place, code))
     }
@@ -121,7 +128,7 @@ impl Worker {
                 let code = code_of(&error);
                 if code == RDKafkaErrorCode::QueueFull {
                     if queue.is_over() {
-                        return Err(Failure::Unknown);
+                        return Err(Failure::GivenUp);
                     }
                     self.producer.context().wait(SLICE);
                 } else if matches!(code, RDKafkaErrorCode::State | RDKafkaErrorCode::Fatal) {
