@@ -1,11 +1,15 @@
 //! An operator at work beside a running relay, and a consumer that remembers positions only.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use eventferry::consume::Inbox;
 use eventferry::event::Operator;
 use eventferry::outbox::{Move, NewRecord, OnDead, Status};
+use eventferry::publish::kafka::KafkaPublisher;
+use eventferry::relay::Relay;
+use eventferry::store::postgres::PostgresStore;
 use eventferry::store::{Operate, RowFilter};
 use eventferry::{IncomingMessage, MessageId, Retention, RetryPolicy, Topic};
 use eventferry_tests::kafka::{Logged, TestTopic};
@@ -54,6 +58,52 @@ async fn write_all(rig: &Rig, other: &TestTopic, mut rng: fastrand::Rng) {
         let records = (n..n + count).map(|n| event(rig, other, &mut rng, n)).collect();
         rig.write(records).await;
         n += count;
+    }
+}
+
+/// A relay under whose rules one topic's dead events hold their aggregates, and the other's do not.
+fn relay(rig: &Rig) -> Relay<PostgresStore, KafkaPublisher> {
+    rig.relay()
+        .max_attempts(2)
+        .retry(quick())
+        .topic(&Topic::new(rig.topic.name()).unwrap(), 2, quick(), OnDead::Hold)
+        .build()
+        .unwrap()
+}
+
+/// Relays that are cut off in the middle of whatever they do: their lanes move only when their leases are over.
+async fn short_lives(rig: &Rig, mut rng: fastrand::Rng) -> std::convert::Infallible {
+    loop {
+        let relay = relay(rig);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let mut life = Life(Some(tokio::runtime::Runtime::new().unwrap()));
+        life.run(async move {
+            let relay = relay.start().await.unwrap();
+            relay.wait_for(|stats| stats.lanes > 0).await.unwrap();
+            tell.send(()).unwrap();
+            drop(relay.wait_for(|_| false).await);
+        });
+        drop(told.await);
+        let wait = Duration::from_millis(rng.u64(100..600));
+        drop(tokio::time::timeout(wait, std::future::pending::<()>()).await);
+        drop(life);
+    }
+}
+
+/// A runtime whose tasks end where they stand.
+struct Life(Option<tokio::runtime::Runtime>);
+
+impl Life {
+    fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.0.as_ref().map(|runtime| runtime.spawn(work)));
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -223,20 +273,18 @@ async fn whatever_an_operator_does_each_event_is_handled_once_and_in_order() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
-    let relay = rig
-        .relay()
-        .max_attempts(2)
-        .retry(quick())
-        .topic(&Topic::new(rig.topic.name()).unwrap(), 2, quick(), OnDead::Hold)
-        .build()
-        .unwrap()
-        .start()
-        .await
-        .unwrap();
+    let relay = relay(&rig).start().await.unwrap();
 
-    // All at once: events are written, an operator decides, a consumer reads.
+    // All at once: events are written, an operator decides, a relay dies again and again, a consumer reads.
     let mut consumer_rng = rng.fork();
-    let work = async { tokio::join!(write_all(&rig, &other, rng.fork()), operate(&rig, rng.fork())).1 };
+    let work = async {
+        let (writer, operator) = (write_all(&rig, &other, rng.fork()), operate(&rig, rng.fork()));
+        let work = async { tokio::join!(writer, operator).1 };
+        tokio::select! {
+            did = work => did,
+            never = short_lives(&rig, rng.fork()) => match never {},
+        }
+    };
     let mut work = std::pin::pin!(work);
     let did = loop {
         let mut done = None;
