@@ -90,6 +90,7 @@ async fn a_broker_that_is_away_costs_no_attempt_and_delivery_resumes_by_itself()
     assert!(comparison.holds(), "{comparison:?}");
     assert_eq!((stats.failed, stats.dead, stats.strays), (0, 0, 0), "{stats:?}");
     assert_eq!(counted(&rig).await, (0, 0));
+    assert_eq!(stats.sessions_rebuilt, 0, "an outage ends no session");
     assert!(resumed < Duration::from_secs(5), "{resumed:?}");
     eprintln!("{comparison:?}, {stats:?}");
 }
@@ -115,6 +116,7 @@ async fn a_quota_and_a_full_queue_slow_down_and_cost_nothing() {
     let comparison = rig.compare(&ledger).await;
     assert!(comparison.holds(), "{comparison:?}");
     assert_eq!((stats.failed, stats.dead, stats.strays), (0, 0, 0), "{stats:?}");
+    assert_eq!(stats.sessions_rebuilt, 0, "a quota ends no session");
     eprintln!("{comparison:?}, {stats:?}");
 }
 
