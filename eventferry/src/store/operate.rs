@@ -38,7 +38,7 @@ const CHUNK: u32 = 500;
 /// # let relay = RelayId::random();
 /// # let row = store.rows().remove(0);
 /// # let lease = store.take(relay, 64).await?.into_iter().map(|taken| taken.lease).find(|lease| lease.lane == row.lane()).ok_or("no lane")?;
-/// # store.fail(relay, &[Verdict::new(row.row(), lease, Fault::Rejected, OnDead::Hold, "too large")]).await?;
+/// # store.fail(relay, &[Verdict::new(row.row(), 0, lease, Fault::Rejected, OnDead::Hold, "too large")]).await?;
 /// let alice = Operator::new("alice")?;
 /// let dead = store.list(&RowFilter::dead().topic("orders"), 0, 100).await?;
 /// assert_eq!(dead[0].last_error.as_deref(), Some("too large"));

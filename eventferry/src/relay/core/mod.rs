@@ -14,6 +14,7 @@ mod read;
 mod send;
 mod session;
 mod settle;
+mod shed;
 #[cfg(test)]
 mod sim;
 mod terms;
@@ -213,6 +214,7 @@ pub(crate) struct Core {
     timers: BinaryHeap<Reverse<(Now, QueueKey)>>,
     next_shed: Now,
     shed_every: Duration,
+    shed_routes: Vec<Route>,
 
     tokens: u64,
     flights: FxHashMap<u64, Flight>,
@@ -291,7 +293,8 @@ impl Core {
             next_held: Now::ZERO,
             timers: BinaryHeap::new(),
             next_shed: Now::ZERO,
-            shed_every: outage::SHED_MIN,
+            shed_every: shed::SHED_MIN,
+            shed_routes: Vec::new(),
             tokens: 0,
             flights: FxHashMap::default(),
             hand_overs: Vec::new(),
@@ -335,6 +338,7 @@ impl Core {
         }
         self.tend_leases();
         self.tend_outages();
+        self.tend_shed();
         self.pump_ready();
         self.tend_reading();
         self.tend_settling();
@@ -388,6 +392,7 @@ impl Core {
         let mut next = self
             .lease_turn()
             .min(self.outage_turn())
+            .min(self.shed_turn())
             .min(self.reading_turn())
             .min(self.settling_turn());
         if self.closed {

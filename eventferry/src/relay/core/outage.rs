@@ -7,15 +7,11 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::queue::{Gate, QueueKey, Why};
-use super::send::Route;
 use super::{Command, Core, Notice, Now, PublishCommand};
 use crate::publish::{PublishErrorKind, Scope};
 
 pub(super) const AWAY_MIN: Duration = Duration::from_millis(50);
 pub(super) const AWAY_MAX: Duration = Duration::from_secs(1);
-/// How long without a delivery until queued rows make room for others; doubles up to the next while nothing at all is delivered.
-pub(super) const SHED_MIN: Duration = Duration::from_millis(500);
-const SHED_MAX: Duration = Duration::from_secs(8);
 /// How often the partition counts of topics in use are looked up again.
 /// After this long without a delivery of what is in flight, they are looked up as often.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -212,35 +208,6 @@ impl Core {
 
     pub(super) fn timer(&mut self, after: Duration, key: QueueKey) {
         self.timers.push(Reverse((self.now + after, key)));
-    }
-
-    /// When the window is nearly full of rows that do not move, drops those that are only queued, so that others can be read.
-    pub(super) fn shed(&mut self) {
-        if self.now < self.next_shed || self.room() >= self.room_wanted() * 2 {
-            return;
-        }
-        self.next_shed = self.now + self.shed_every;
-        let still = |progress: Now| self.now >= progress + self.shed_every;
-        let stuck: Vec<(QueueKey, i64)> = self
-            .queues
-            .iter()
-            .filter(|(_, queue)| still(queue.progress))
-            .filter(|(_, queue)| match queue.wants {
-                // One plain call of its own is all that it waits for.
-                Some(Route::Plain(_)) if queue.in_flight > 0 => true,
-                Some(route) => self.routes.get(&route).is_none_or(|state| still(state.progress)),
-                None => true,
-            })
-            .filter_map(|(key, queue)| queue.rows.front().map(|row| (*key, row.id - 1)))
-            .collect();
-        if !stuck.is_empty() {
-            self.shed_every = (self.shed_every * 2).min(SHED_MAX);
-        }
-        let again = self.shed_every;
-        for (key, floor) in stuck {
-            self.shut(key, floor, Why::Timer);
-            self.timer(again, key);
-        }
     }
 }
 

@@ -80,6 +80,8 @@ pub(super) enum Why {
     Held,
     /// The topic of the first unsettled row is away.
     Topic,
+    /// The route its next row waits for makes no progress; it is woken when that does.
+    Route,
     /// A timer will wake it.
     Timer,
     /// It stands in the list of those to be read.
@@ -177,7 +179,7 @@ impl Core {
             Why::Wake => self.wake.push_back(key),
             Why::Held => self.held.push(key),
             Why::Retry => self.waiting_rows = true,
-            Why::Verdict | Why::Topic | Why::Timer | Why::Page => {}
+            Why::Verdict | Why::Topic | Why::Route | Why::Timer | Why::Page => {}
         }
     }
 

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::alone::Reason;
-use super::outage::{AWAY_MAX, Partitions, SHED_MIN, add_topic};
-use super::queue::{QueueKey, Why};
+use super::outage::{AWAY_MAX, Partitions, add_topic};
+use super::queue::{Gate, QueueKey, Why};
+use super::shed::SHED_MIN;
 use super::{Command, Core, DeadLetter, HandOver, Known, Now, Policy, PublishCommand, ReadCommand, Way};
 use crate::event::Message;
 use crate::mutant::{Mutant, mutant};
@@ -31,6 +32,10 @@ pub(super) struct RouteState {
     bytes: usize,
     waiting: VecDeque<QueueKey>,
     pub(super) progress: Now,
+    /// Queues that were dropped because nothing moved here, and when one of them is tried again.
+    pub(super) shed: Vec<QueueKey>,
+    pub(super) try_at: Now,
+    pub(super) backoff: Duration,
 }
 
 /// One event handed over and not yet answered.
@@ -330,6 +335,10 @@ impl Core {
             queue.in_flight -= 1;
             if queue.in_flight == 0 {
                 queue.route = None;
+                if let Gate::Shut { why: Why::Route, .. } = queue.gate {
+                    self.wake(flight.key);
+                    return;
+                }
             }
             if !queue.rows.is_empty() && !queue.waiting {
                 queue.waiting = true;
@@ -355,9 +364,7 @@ impl Core {
         for token in tokens {
             let Some(mut flight) = self.land(*token) else { continue };
             let alone = self.land_alone(*token);
-            if let Some(state) = self.routes.get_mut(&flight.route) {
-                state.progress = now;
-            }
+            self.route_moves(flight.route);
             let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
             self.topic_back(topic);
             if let Some(letter) = flight.letter.take() {

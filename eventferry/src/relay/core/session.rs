@@ -228,6 +228,7 @@ impl Core {
                 self.put_back(&flight, Why::Wake);
             }
         }
+        self.routes_are_new();
         if self.sessions[group].fence == Fence::No {
             self.ready.extend(self.sessions[group].waiting.drain(..));
         }

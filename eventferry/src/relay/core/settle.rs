@@ -142,6 +142,8 @@ impl Core {
             if let (Fault::Excused, VerdictOutcome::Waits { .. }) = (verdict.fault, outcome) {
                 self.put_row_back(verdict.row, key, verdict.lease.lane, Why::Timer);
                 self.timer(self.away_backoff, key);
+                // Where the lane went meanwhile nothing was read back, and the queue must not stay shut for this verdict.
+                self.after_verdict(key, Why::Timer);
                 continue;
             }
             self.close_row(verdict.lease.lane);
@@ -195,7 +197,7 @@ impl Core {
     }
 
     fn after_verdict(&mut self, key: QueueKey, after: Why) {
-        let held = self.lane(lane_of(key.order_key)).lease.is_some();
+        let held = self.may_send(lane_of(key.order_key));
         let Some(queue) = self.queues.get_mut(&key) else { return };
         let Gate::Shut {
             why: why @ Why::Verdict, ..
@@ -212,7 +214,7 @@ impl Core {
         match after {
             Why::Wake => self.wake.push_back(key),
             Why::Held => self.held.push(key),
-            Why::Verdict | Why::Retry | Why::Topic | Why::Timer | Why::Page => {}
+            Why::Verdict | Why::Retry | Why::Topic | Why::Route | Why::Timer | Why::Page => {}
         }
     }
 }

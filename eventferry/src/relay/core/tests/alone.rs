@@ -54,6 +54,13 @@ impl Bench {
         out
     }
 
+    fn verdicts_out(&self) -> impl Iterator<Item = &Verdict> {
+        self.commands.iter().flat_map(|command| match command {
+            Command::Write(WriteCommand::Judge(verdicts)) => verdicts.as_slice(),
+            Command::Lease(_) | Command::Read(_) | Command::Write(WriteCommand::Ack(_)) | Command::Publish(_) | Command::Tell(_) => &[],
+        })
+    }
+
     /// Answers the one verdict there is.
     fn answer_verdict(&mut self, outcome: VerdictOutcome) -> Fault {
         let verdicts = self.judged();
@@ -209,6 +216,8 @@ fn a_refusal_in_a_counted_attempt_is_not_counted_twice() {
     bench.answer_verdict(WAITS);
     let sent = bench.handed_over();
     bench.refuse(sent[0].1, PublishErrorKind::Retriable);
+    let attempts: Vec<_> = bench.verdicts_out().map(|verdict| verdict.attempts).collect();
+    assert_eq!(attempts, [1], "what the row has, so that a repeated verdict is known");
     assert!(matches!(bench.answer_verdict(WAITS), Fault::RefusedAlone { max_attempts: 3, .. }));
     assert_eq!(bench.core.stats().failed, 1);
 }
@@ -265,6 +274,32 @@ fn an_attempt_that_was_counted_and_not_made_is_taken_back_when_the_relay_stops()
     assert_eq!(bench.ids(), [0; 0]);
     assert_eq!(bench.answer_verdict(VerdictOutcome::Waits { attempts: 0 }), Fault::Excused);
     assert!(bench.core.is_closed());
+}
+
+/// The answer of the excuse comes when the lanes have gone; the aggregate must not stay shut for it when they come back.
+#[test]
+fn an_excuse_that_is_answered_after_the_lane_went_does_not_shut_its_aggregate_for_ever() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a")]);
+    bench.answer_probe(Presence::There);
+    bench.answer_verdict(WAITS);
+    let sent = bench.handed_over();
+    bench.refuse(sent[0].1, PublishErrorKind::Unavailable(Scope::Publisher));
+    let verdicts = bench.judged();
+    assert_eq!(verdicts[0].fault, Fault::Excused);
+    let held: Vec<_> = (0..64).map(|lane| LaneLease::new(lane, 2)).collect();
+    let (asked_at, answer) = (bench.now, Renewed::new(Vec::new(), 1));
+    bench.turn([Fact::Renewed { asked_at, held, answer }]);
+    let outcomes = Some(vec![VerdictOutcome::Waits { attempts: 0 }]);
+    bench.turn([Fact::Judged { verdicts, outcomes }]);
+    let lanes = (0..64).map(|lane| Taken::new(LaneLease::new(lane, 3), 0)).collect();
+    bench.turn([Fact::Taken { asked_at, lanes }]);
+    bench.read(|_| ());
+    bench.now += Now::from_secs(2);
+    bench.turn([]);
+    bench.read(|batch| batch.fresh = vec![row(1, "a")]);
+    assert_eq!(bench.ids(), [1]);
 }
 
 #[test]

@@ -223,6 +223,51 @@ fn a_fence_by_the_new_owner_of_the_lanes_is_none() {
     assert!(!bench.commands.iter().any(|c| matches!(c, Command::Tell(Notice::Fenced { .. }))));
 }
 
+/// What a heartbeat says of leases is older than the fence if it was asked for before.
+#[test]
+fn a_heartbeat_from_before_the_fence_says_nothing_of_it() {
+    let (mut bench, sessions) = Bench::in_flight(grouped(false), &[1, 4]);
+    let before = bench.now;
+    bench.now += Now::from_millis(5);
+    bench.turn([fenced(sessions[0].0)]);
+    let held = lanes([1, 4], 1);
+    let answer = Renewed::new(held.clone(), 1);
+    bench.turn([Fact::Renewed {
+        asked_at: before,
+        held,
+        answer,
+    }]);
+    assert_eq!(
+        (bench.core.stats().groups_fenced, bench.core.stats().lanes),
+        (1, 16),
+        "still in doubt"
+    );
+    assert!(bench.released().is_empty());
+}
+
+/// While the cause of a fence is in doubt, no session of the group is opened.
+#[test]
+fn nothing_is_sent_while_a_fence_is_in_doubt() {
+    let (mut bench, sessions) = Bench::in_flight(grouped(false), &[1]);
+    bench.turn([fenced(sessions[0].0)]);
+    let more = (0..10_000).map(|n: u32| row(50, &n.to_string())).find(|row| row.lane() / 8 == 1);
+    bench.turn([]);
+    bench.read(|batch| batch.fresh = more.into_iter().collect());
+    assert!(bench.opening().is_empty() && bench.handed_over().is_empty());
+}
+
+/// A group goes back when all of its lanes may: while one has something open, none does.
+#[test]
+fn a_group_is_handed_back_as_a_whole() {
+    let (mut bench, _) = Bench::in_flight(grouped(false), &[1]);
+    bench.turn([Fact::Stop]);
+    assert!(bench.released().is_empty(), "one event is in flight");
+    let token = bench.core.flights.keys().copied().next().expect("one is in flight");
+    bench.turn([Fact::Delivered(vec![token])]);
+    bench.turn([Fact::Acked { ok: true }]);
+    assert_eq!(bench.released().len(), 8);
+}
+
 #[test]
 fn a_fence_by_somebody_else_gives_the_group_up() {
     let (mut bench, sessions) = Bench::in_flight(grouped(false), &[1, 4]);

@@ -4,6 +4,7 @@ mod alone;
 mod discard;
 mod groups;
 mod letters;
+mod shed;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
