@@ -1,6 +1,7 @@
 //! The writing stage: acks and verdicts, one statement at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -8,21 +9,26 @@ use super::core::{Fact, WriteCommand};
 use super::observe::Outage;
 use crate::store::{RelayId, Retention, Store};
 
+/// In leases. A commit that waits for synchronous replication goes on waiting in the server when its client has given up, so whoever gives up
+/// quickly and comes again uses up the server's connections.
+const WRITE_PATIENCE: u32 = 4;
+
 pub(super) async fn run<S: Store>(
     store: Arc<S>,
     id: RelayId,
+    lease: Duration,
     retention: Retention,
     mut commands: mpsc::UnboundedReceiver<WriteCommand>,
     facts: mpsc::UnboundedSender<Fact>,
 ) {
-    let mut outage = Outage::new("record deliveries");
+    let mut outage = Outage::new("record deliveries", lease * WRITE_PATIENCE);
     while let Some(command) = commands.recv().await {
         let fact = match command {
             WriteCommand::Ack(rows) => Fact::Acked {
-                ok: outage.note(store.done(&rows, retention).await).is_some(),
+                ok: outage.ask(store.done(&rows, retention)).await.is_some(),
             },
             WriteCommand::Judge(verdicts) => {
-                let outcomes = outage.note(store.fail(id, &verdicts).await);
+                let outcomes = outage.ask(store.fail(id, &verdicts)).await;
                 Fact::Judged { verdicts, outcomes }
             }
         };

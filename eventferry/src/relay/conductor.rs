@@ -11,7 +11,7 @@ use super::config::RelayConfig;
 use super::core::{Command, Core, Fact, LeaseCommand, Now, PublishCommand, ReadCommand, Stats, WriteCommand};
 use super::{ack, lanes, maintain, observe, publish, read};
 use crate::publish::Publisher;
-use crate::store::{RelayId, Store};
+use crate::store::{Opened, RelayId, Store};
 
 /// Facts taken in before the core decides: acks and deliveries come in bursts.
 const FACTS: usize = 1024;
@@ -33,7 +33,7 @@ impl Stages {
         store: Arc<S>,
         publisher: Arc<P>,
         id: RelayId,
-        outbox: &str,
+        opened: &Opened,
         config: &RelayConfig,
         facts: &mpsc::UnboundedSender<Fact>,
     ) -> Self {
@@ -42,12 +42,18 @@ impl Stages {
         let (lease, leases) = mpsc::unbounded_channel();
         let (publish, sends) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(read::run(store.clone(), reads, facts.clone()));
-        tasks.spawn(ack::run(store.clone(), id, config.retention, writes, facts.clone()));
-        tasks.spawn(lanes::run(store.clone(), id, leases, facts.clone()));
-        tasks.spawn(publish::run(publisher, outbox.into(), config.deadline, sends, facts.clone()));
+        tasks.spawn(read::run(store.clone(), opened.lease, reads, facts.clone()));
+        tasks.spawn(ack::run(store.clone(), id, opened.lease, config.retention, writes, facts.clone()));
+        tasks.spawn(lanes::run(store.clone(), id, opened.lease, leases, facts.clone()));
+        tasks.spawn(publish::run(
+            publisher,
+            opened.outbox.as_str().into(),
+            config.deadline,
+            sends,
+            facts.clone(),
+        ));
         let mut maintenance = JoinSet::new();
-        maintenance.spawn(maintain::run(store, config.retention));
+        maintenance.spawn(maintain::run(store, opened.lease, config.retention));
         Self {
             read,
             write,

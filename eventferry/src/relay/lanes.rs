@@ -1,6 +1,7 @@
 //! The lease stage: heartbeats, taking and handing back lanes, on a connection of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -11,36 +12,37 @@ use crate::store::{RelayId, Store};
 pub(super) async fn run<S: Store>(
     store: Arc<S>,
     id: RelayId,
+    lease: Duration,
     mut commands: mpsc::UnboundedReceiver<(Now, LeaseCommand)>,
     facts: mpsc::UnboundedSender<Fact>,
 ) {
-    let mut outage = Outage::new("hold the relay's lanes");
+    let mut outage = Outage::new("hold the relay's lanes", lease / 2);
     while let Some((asked_at, command)) = commands.recv().await {
         let fact = match command {
-            LeaseCommand::Renew(held) => match outage.note(store.renew(id, &held).await) {
+            LeaseCommand::Renew(held) => match outage.ask(store.renew(id, &held)).await {
                 Some(answer) => Fact::Renewed { asked_at, held, answer },
                 None => Fact::LeaseCallFailed,
             },
-            LeaseCommand::Take(limit) => match outage.note(store.take(id, limit).await) {
+            LeaseCommand::Take(limit) => match outage.ask(store.take(id, limit)).await {
                 Some(lanes) => Fact::Taken { asked_at, lanes },
                 None => Fact::LeaseCallFailed,
             },
-            LeaseCommand::TakeGroups { groups, size, limit } => match outage.note(store.take_groups(id, &groups, size, limit).await) {
+            LeaseCommand::TakeGroups { groups, size, limit } => match outage.ask(store.take_groups(id, &groups, size, limit)).await {
                 Some(lanes) => Fact::Taken { asked_at, lanes },
                 None => Fact::LeaseCallFailed,
             },
             LeaseCommand::Release(lanes) => {
                 // Unreleased lanes are free when their leases are over.
-                outage.note(store.release(id, &lanes).await);
+                outage.ask(store.release(id, &lanes)).await;
                 continue;
             }
             LeaseCommand::Forgive(lanes) => {
                 // At worst the next owner is careful for nothing.
-                outage.note(store.forgive(id, &lanes).await);
+                outage.ask(store.forgive(id, &lanes)).await;
                 continue;
             }
             LeaseCommand::Close => {
-                outage.note(store.close(id).await);
+                outage.ask(store.close(id)).await;
                 continue;
             }
         };

@@ -122,14 +122,7 @@ impl<S: Store, P: Publisher> Relay<S, P> {
         let (stats, watched) = watch::channel(Stats::default());
         let core = core::Core::new(self.config.core(opened.lease, self.publisher.pipelined().map(Pipelined::groups)));
         tracing::info!(relay = %id, lease = ?opened.lease, "relay started");
-        let stages = conductor::Stages::new(
-            Arc::new(self.store),
-            Arc::new(self.publisher),
-            id,
-            &opened.outbox,
-            &self.config,
-            &facts,
-        );
+        let stages = conductor::Stages::new(Arc::new(self.store), Arc::new(self.publisher), id, &opened, &self.config, &facts);
         let task = tokio::spawn(conductor::conduct(core, inbox, stages, stats));
         Ok(RelayHandle {
             id,

@@ -1,11 +1,15 @@
 //! Everything the relay tells the world: one file, so that its names stay an interface.
 
 use std::error::Error as StdError;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::core::Notice;
 use crate::event::{IncomingMessage, Message};
 use crate::publish::PublishError;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// An error and its causes in one line.
 pub(super) fn chain(error: &dyn StdError) -> String {
@@ -22,15 +26,30 @@ pub(super) fn chain(error: &dyn StdError) -> String {
 /// Tells of a failing store once when it begins and once when it ends, not at every try.
 pub(super) struct Outage {
     what: &'static str,
+    patience: Duration,
     failing: bool,
 }
 
 impl Outage {
-    pub(super) fn new(what: &'static str) -> Self {
-        Self { what, failing: false }
+    /// `patience` is how long one answer may take.
+    pub(super) fn new(what: &'static str, patience: Duration) -> Self {
+        Self {
+            what,
+            patience,
+            failing: false,
+        }
     }
 
-    pub(super) fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+    /// The answer to a call of the store. The server's own time limits say nothing when the server itself is gone without a word.
+    pub(super) async fn ask<T>(&mut self, call: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+        let answer = timeout(self.patience, call).await.unwrap_or_else(|_| {
+            let text = format!("the database has not answered for {:?}", self.patience);
+            Err(StoreError::new(StoreErrorKind::Unavailable, text))
+        });
+        self.note(answer)
+    }
+
+    fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
         match result {
             Ok(value) => {
                 if std::mem::take(&mut self.failing) {

@@ -1,6 +1,7 @@
 //! The reading stage: one task, one statement at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -8,24 +9,29 @@ use super::core::{Fact, Loaded, ReadCommand};
 use super::observe::Outage;
 use crate::store::Store;
 
-pub(super) async fn run<S: Store>(store: Arc<S>, mut commands: mpsc::UnboundedReceiver<ReadCommand>, facts: mpsc::UnboundedSender<Fact>) {
-    let mut outage = Outage::new("read the outbox");
+pub(super) async fn run<S: Store>(
+    store: Arc<S>,
+    lease: Duration,
+    mut commands: mpsc::UnboundedReceiver<ReadCommand>,
+    facts: mpsc::UnboundedSender<Fact>,
+) {
+    let mut outage = Outage::new("read the outbox", lease);
     while let Some(command) = commands.recv().await {
         let fact = match command {
             ReadCommand::Lanes { number, snapshot, lanes } => {
-                let batch = outage.note(store.read(snapshot.as_ref(), &lanes).await);
+                let batch = outage.ask(store.read(snapshot.as_ref(), &lanes)).await;
                 Fact::Read { number, batch }
             }
             ReadCommand::Aggregates { number, wanted, limit } => {
-                let rows = outage.note(store.read_aggregates(&wanted, limit).await);
+                let rows = outage.ask(store.read_aggregates(&wanted, limit)).await;
                 Fact::Aggregates { number, rows }
             }
             ReadCommand::Due { number, lanes, limit } => Fact::Due {
                 number,
-                rows: outage.note(store.read_due(&lanes, limit).await),
+                rows: outage.ask(store.read_due(&lanes, limit)).await,
             },
             ReadCommand::Payload { row, key } => {
-                let payload = match outage.note(store.read_payload(row).await) {
+                let payload = match outage.ask(store.read_payload(row)).await {
                     None => Loaded::Failed,
                     Some(None) => Loaded::Gone,
                     Some(Some(bytes)) => Loaded::Payload(bytes),

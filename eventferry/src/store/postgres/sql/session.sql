@@ -6,6 +6,10 @@ SELECT m.lease_ms,
         (CASE WHEN current_setting('application_name') = 'eventferry ack' THEN least(250, m.lease_ms / 3) ELSE m.lease_ms / 3 END)::text, false),
     set_config('statement_timeout', (m.lease_ms / 3)::text, false),
     set_config('idle_in_transaction_session_timeout', (m.lease_ms / 3)::text, false),
+    -- A lease need not outlive a failover, and must not wait for a standby that does not answer: then no lane would be held by anybody.
+    set_config('synchronous_commit',
+        CASE WHEN current_setting('application_name') = 'eventferry lease' AND current_setting('synchronous_commit') <> 'off' THEN 'local'
+            ELSE current_setting('synchronous_commit') END, false),
     set_config('row_security', 'off', false),
     -- Whatever the role's default is: a frozen snapshot would turn every takeover into an error.
     set_config('default_transaction_isolation', 'read committed', false),
