@@ -12,12 +12,17 @@ WITH picked AS MATERIALIZED (
     )
     UNION ALL
     (
-        SELECT o.id
-        FROM outbox AS o
-        WHERE o.status IN (1, 3) AND o.status = ANY ($1::int2[]) AND o.id > $2 AND ($4::text IS NULL OR o.topic = $4)
-            AND ($5::int8 IS NULL OR (o.order_key = $5 AND o.aggregate_type = $6 AND o.aggregate_id = $7))
-            AND $1::int2[] && '{1, 3}'
-        ORDER BY o.id
+        SELECT w.id
+        FROM (
+            SELECT o.id
+            FROM outbox AS o
+            WHERE o.status IN (1, 3) AND o.status = ANY ($1::int2[]) AND o.id > $2 AND ($4::text IS NULL OR o.topic = $4)
+                AND ($5::int8 IS NULL OR (o.order_key = $5 AND o.aggregate_type = $6 AND o.aggregate_id = $7))
+                AND $1::int2[] && '{1, 3}'
+            -- A fence: with the order pushed in, the planner walks the table in search of rows that wait.
+            OFFSET 0
+        ) AS w
+        ORDER BY w.id
         LIMIT $3
     )
     ORDER BY id
