@@ -133,6 +133,7 @@ impl<S: Store, P: Publisher> RelayBuilder<S, P> {
     }
 
     /// How long one publish call may take before the same event is tried again. Default 30 s. Sessions have no deadline.
+    /// Not shorter than the publisher's own deadline, where it has one: that one says more when it ends.
     pub fn publish_deadline(mut self, deadline: Duration) -> Self {
         self.config.deadline = deadline;
         self

@@ -73,7 +73,8 @@ async fn a_session_ends_on_an_event_the_broker_hangs_up_on_and_nothing_has_overt
     reported.until("the suspicion", session.as_mut(), Reported::failed).await;
     let (token, error) = reported.errors()[0];
     assert_eq!((token, error.kind()), (200, PublishErrorKind::Retriable), "{error}");
-    assert!(error.to_string().contains("socket.request.max.bytes"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("socket.request.max.bytes") && !text.contains("  "), "{text}");
     assert!(session.hand_over(999, 1, event(topic.name(), "late")).is_err(), "it is over");
     reported.close(session).await;
     assert_eq!(reported.errors().len(), 1, "the others only went down with it");

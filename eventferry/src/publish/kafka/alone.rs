@@ -11,10 +11,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::event::Message;
+use crate::publish::Delivery;
 use crate::publish::kafka::error::code_of;
 use crate::publish::kafka::plain::PlainProducer;
 use crate::publish::kafka::settings::Settings;
-use crate::publish::{Delivery, PublishError};
 
 /// How many connections an event must have cost, alone.
 const ENOUGH: usize = 3;
@@ -26,9 +26,11 @@ pub(super) enum Trial {
     Delivered(Delivery),
     /// The connection was lost each time, and the leader answered each time.
     Guilty,
-    /// Something else failed, or the leader did not answer.
+    /// The broker said something else about it.
     Failed(RDKafkaErrorCode),
-    /// There was no time for it.
+    /// The leader did not answer a question: that concerns no event.
+    Unanswered(RDKafkaErrorCode),
+    /// There was no time for it, or no client could be made now.
     Postponed,
 }
 
@@ -42,28 +44,22 @@ impl Trials {
     }
 
     /// Publishes an event alone, before `until`.
-    ///
-    /// # Errors
-    /// Those of making a client.
-    pub(super) async fn try_alone(
-        &self,
-        settings: &Settings,
-        message: &Message,
-        partition: i32,
-        until: Instant,
-    ) -> Result<Trial, PublishError> {
+    pub(super) async fn try_alone(&self, settings: &Settings, message: &Message, partition: i32, until: Instant) -> Trial {
         let left = until.saturating_duration_since(Instant::now());
         let Ok(Ok(turn)) = timeout(left, self.0.acquire()).await else {
-            return Ok(Trial::Postponed);
+            return Trial::Postponed;
         };
         let (settings, message) = (settings.clone(), message.clone());
         let tried = tokio::task::spawn_blocking(move || {
-            let client = PlainProducer::alone(&settings)?;
-            Ok(run(&client, &message, partition, settings.question_timeout(), until))
+            // Certificates may be changing, threads may be used up: the event has no part in that.
+            let Ok(client) = PlainProducer::alone(&settings) else {
+                return Trial::Postponed;
+            };
+            run(&client, &message, partition, settings.question_timeout(), until)
         })
         .await;
         drop(turn);
-        tried.unwrap_or(Ok(Trial::Postponed))
+        tried.unwrap_or(Trial::Postponed)
     }
 }
 
@@ -74,7 +70,7 @@ fn run(client: &PlainProducer, message: &Message, partition: i32, question: Dura
             return Trial::Postponed;
         }
         if let Err(error) = client.ask_leader(message.topic(), partition, question) {
-            return Trial::Failed(code_of(&error));
+            return Trial::Unanswered(code_of(&error));
         }
         if lost == ENOUGH {
             break;
@@ -90,4 +86,28 @@ fn run(client: &PlainProducer, message: &Message, partition: i32, question: Dura
         }
     }
     Trial::Guilty
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::kafka::warm::WarmRule;
+
+    #[tokio::test]
+    async fn a_client_that_cannot_be_made_is_no_events_fault() {
+        let settings = Settings {
+            brokers: "127.77.77.77:9".to_owned(),
+            // Stands for a certificate that is being replaced.
+            user: vec![("no.such.thing".to_owned(), "1".to_owned())],
+            publish_deadline: Duration::from_secs(30),
+            metadata_timeout: Duration::from_secs(5),
+            idle: Duration::from_mins(1),
+            transactions: None,
+            transactional_id_prefix: String::new(),
+            warm_rule: WarmRule::Kept,
+        };
+        let until = Instant::now() + Duration::from_secs(30);
+        let trial = Trials::new().try_alone(&settings, &Message::new("orders", "1"), 0, until).await;
+        assert!(matches!(trial, Trial::Postponed), "{trial:?}");
+    }
 }

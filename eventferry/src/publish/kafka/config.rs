@@ -55,6 +55,9 @@ impl KafkaPublisherBuilder {
     }
 
     /// Sets how long one [`publish`](crate::Publisher::publish) may take before it ends as unavailable; 30 s by default.
+    ///
+    /// The relay's own `publish_deadline` must not be shorter: it would drop each call before an event that makes the broker close its connection
+    /// could be told from an outage.
     pub fn publish_deadline(mut self, deadline: Duration) -> Self {
         self.settings.publish_deadline = deadline;
         self

@@ -104,7 +104,7 @@ impl KafkaPublisher {
             let count = self.topics.count(&self.plain, topic, COUNT_AGE, time).await?;
             i32::try_from(fastrand::u32(..count.max(1))).unwrap_or(0)
         };
-        match self.trials.try_alone(&self.settings, message, partition, until).await? {
+        match self.trials.try_alone(&self.settings, message, partition, until).await {
             Trial::Delivered(delivery) => Ok(delivery),
             Trial::Guilty => Err(PublishError::new(
                 PublishErrorKind::Retriable,
@@ -114,6 +114,15 @@ impl KafkaPublisher {
                 ),
             )),
             Trial::Failed(code) => Err(self.judge(topic, code).await),
+            Trial::Unanswered(code) => {
+                let error = self.judge(topic, code).await;
+                let kind = error.kind();
+                Err(if matches!(kind, PublishErrorKind::Unavailable(_)) {
+                    error
+                } else {
+                    failure(PublishErrorKind::Unavailable(Scope::Partition), "ask for", topic, code)
+                })
+            }
             Trial::Postponed => Err(failure(
                 PublishErrorKind::Unavailable(Scope::Partition),
                 "publish to",

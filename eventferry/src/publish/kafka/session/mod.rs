@@ -247,7 +247,8 @@ impl KafkaSession {
         }
         let token = place.stillness.oldest()?;
         let text = format!(
-            "failed to deliver in a pipelined session to topic `{}`: the broker closes the connection on what is sent to partition {}, and answers              when it is asked; its events go on one by one; compare batch.size with the broker's socket.request.max.bytes",
+            "failed to deliver in a pipelined session to topic `{}`: the broker closes the connection on what is sent to partition {}, and answers \
+             when it is asked; its events go on one by one; compare batch.size with the broker's socket.request.max.bytes",
             place.topic, place.partition
         );
         self.failed = true;
