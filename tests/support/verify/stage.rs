@@ -7,6 +7,8 @@ use eventferry::TableName;
 use eventferry::store::postgres::PostgresStore;
 use eventferry::testing::proxy::{Line, TcpProxy};
 use eventferry::testing::verify::{Act, Arrivals, Fault, Link};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use tokio::time::timeout;
@@ -20,6 +22,8 @@ use crate::verify::crew::{Relay, Wish};
 
 /// How late bytes are on a slow line.
 const LATE: Duration = Duration::from_millis(120);
+/// How long a broker may take to start again.
+const RETURN: Duration = Duration::from_mins(4);
 
 pub(super) struct Stage {
     postgres: OwnPostgres,
@@ -182,7 +186,7 @@ impl Stage {
             Fault::RestartDatabase | Fault::KillDatabase => self.postgres.start_again().await,
             Fault::RestartBroker | Fault::KillBroker => {
                 self.kafka.start_again(1).await;
-                self.kafka.until_brokers(1).await;
+                self.until_the_broker_is_back().await;
             }
             Fault::Cut(link) | Fault::Slow(link) => self.line(link).set(Line::Open),
             Fault::Stall(link, _) => {
@@ -196,6 +200,28 @@ impl Stage {
             Fault::StealLanes => {}
             other => panic!("`{other}` cannot be mended here"),
         }
+    }
+
+    /// Waits longer than tests do: a broker that starts while everything else is busy takes its time.
+    async fn until_the_broker_is_back(&self) {
+        let brokers = self.kafka.brokers();
+        let waiting = tokio::task::spawn_blocking(move || {
+            let client: BaseConsumer = ClientConfig::new()
+                .set("bootstrap.servers", &brokers)
+                .set("reconnect.backoff.max.ms", "100")
+                .set("log_level", "0")
+                .create()
+                .expect("a client can be made");
+            (0..RETURN.as_secs()).any(|_| {
+                client
+                    .fetch_metadata(None, Duration::from_secs(1))
+                    .is_ok_and(|known| known.brokers().len() == 1)
+            })
+        });
+        assert!(
+            waiting.await.expect("does not panic"),
+            "the broker was not back after {RETURN:?} of questions"
+        );
     }
 
     fn relay(&mut self, act: Act) -> &mut Relay {
