@@ -15,6 +15,8 @@ use crate::verify::stage::Stage;
 
 /// How long everything may take to be delivered after the last fault.
 const DRAIN: Duration = Duration::from_secs(90);
+/// How much longer than planned a fault may take before everything after it is put off.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// What is to be verified.
 #[derive(Debug, Clone)]
@@ -134,7 +136,8 @@ impl Verification {
 
     /// Carries out the schedule, and answers a checker that knows what was broken when.
     async fn play(&self, schedule: &Schedule, stage: &mut Stage, writers: &Writers, say: &mut impl FnMut(&str)) -> Checker {
-        let begin = Instant::now();
+        // Moved on by whatever takes longer than planned, so that what comes later keeps its length.
+        let mut begin = Instant::now();
         let mut tick = interval(Duration::from_secs(5));
         tick.tick().await;
         let mut checker = Checker::new().patience(self.patience());
@@ -164,6 +167,7 @@ impl Verification {
             let whole = if at_once { broken[number] } else { wall_clock() };
             checker = checker.disturbed(broken[number], whole);
             let (now, took) = (begin.elapsed(), begin.elapsed().saturating_sub(act.at));
+            begin += took.saturating_sub(act.lasts + SLACK);
             say(&format!(
                 "{:>9.3} s  {} is over after {:.1} s",
                 now.as_secs_f64(),
