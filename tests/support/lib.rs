@@ -30,3 +30,8 @@ pub mod operations {}
 #[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
 #[doc = include_str!("../../docs/delivery.md")]
 pub mod delivery {}
+
+/// The same for `docs/verify.md`.
+#[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
+#[doc = include_str!("../../docs/verify.md")]
+pub mod verify_page {}

@@ -85,7 +85,7 @@ impl Checker {
         let mut latest: Option<(usize, usize)> = None;
         for (index, arrival) in arrived.iter().enumerate() {
             let Some(&n) = place.get(&arrival.id) else {
-                found.add(Wrong::Phantom, || history(&[], &[index]));
+                found.add(Wrong::Phantom, aggregate, || history(&[], &[index]));
                 continue;
             };
             if first.contains_key(&n) {
@@ -94,13 +94,13 @@ impl Checker {
             }
             first.insert(n, arrival.at);
             match latest {
-                Some((before, came)) if before > n => found.add(Wrong::OutOfOrder, || history(&[n, before], &[came, index])),
+                Some((before, came)) if before > n => found.add(Wrong::OutOfOrder, aggregate, || history(&[n, before], &[came, index])),
                 _ => latest = Some((n, index)),
             }
         }
         found.report.delivered += first.len();
         for n in (0..committed.len()).filter(|n| !first.contains_key(n)) {
-            found.add(Wrong::Lost, || history(&[n], &[]));
+            found.add(Wrong::Lost, aggregate, || history(&[n], &[]));
         }
         self.stalls(aggregate, committed, &first, &history, found);
     }
@@ -135,7 +135,7 @@ impl Checker {
             if let Some(from) = since {
                 let stall = Stall::new(aggregate, from, at, self.whole_again(from, at));
                 if self.patience.is_some_and(|longest| stall.unexcused > longest) {
-                    found.add(Wrong::Stalled, || history(&[n], &[]));
+                    found.add(Wrong::Stalled, aggregate, || history(&[n], &[]));
                 }
                 found.longest(stall);
             }
@@ -153,7 +153,8 @@ impl Checker {
 /// A report in the making.
 struct Found {
     report: Report,
-    shown: HashMap<Wrong, usize>,
+    /// The aggregates whose histories are shown, by what is wrong with them: one each.
+    shown: HashMap<Wrong, Vec<String>>,
 }
 
 impl Found {
@@ -166,7 +167,7 @@ impl Found {
         }
     }
 
-    fn add(&mut self, wrong: Wrong, history: impl FnOnce() -> History) {
+    fn add(&mut self, wrong: Wrong, aggregate: &str, history: impl FnOnce() -> History) {
         let count = match wrong {
             Wrong::Lost => &mut self.report.lost,
             Wrong::Phantom => &mut self.report.phantom,
@@ -175,10 +176,9 @@ impl Found {
         };
         *count += 1;
         let shown = self.shown.entry(wrong).or_default();
-        let history = (*shown < SHOWN).then(history);
-        if let Some(history) = history {
-            *shown += 1;
-            self.report.violations.push(Violation::new(wrong, history));
+        if shown.len() < SHOWN && !shown.iter().any(|known| known == aggregate) {
+            shown.push(aggregate.to_owned());
+            self.report.violations.push(Violation::new(wrong, history()));
         }
     }
 
