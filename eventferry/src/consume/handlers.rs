@@ -125,8 +125,8 @@ enum Others {
 /// Handlers run in the relay's own task: they must not block the thread, and spawn what computes for long. A panic is caught where panics
 /// unwind, so not with `panic = "abort"`; what it said goes to the panic hook and is not stored.
 ///
-/// A relay to handlers has no dead-letter topic. Its dead events stay in the table, as any do; a dead letter is refused, for its handler
-/// must not get it again, and would wait in the table.
+/// A relay to handlers has no dead-letter topic. Its dead events stay in the table, as any do; a dead letter is refused for ever, for its
+/// handler must not get it again, so that with such a topic its events die in the table all the same, and say so.
 pub struct Dispatcher<S> {
     events: Outbox<S>,
     /// By the place of the event in the set.

@@ -28,6 +28,8 @@ const STALE: &str = "
         IF NEW.last_error::int8 <> (SELECT epoch FROM outbox_lane WHERE lane = OLD.lane) THEN
             RAISE EXCEPTION 'stale' USING ERRCODE = 'XX001';
         END IF;
+        -- Each verdict shall be a new one.
+        NEW.attempts := 0;
         RETURN NEW;
     END $$;
     CREATE TRIGGER stale BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION stale()";

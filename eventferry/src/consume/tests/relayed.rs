@@ -161,8 +161,8 @@ async fn a_dead_letter_is_refused_and_its_handler_not_asked_again() {
     let once = RetryPolicy::fixed(Duration::from_hours(1));
     let relay = Relay::builder(store.clone(), dispatcher).dead_letter_topic(&Topic::new("dead").unwrap());
     let relay = relay.retry(once).build().unwrap().start().await.unwrap();
-    until(&relay, |stats| stats.failed == 1).await;
-    assert_eq!((calls.load(Ordering::Relaxed), store.status_of(id)), (1, Some(Status::Failed)));
+    until(&relay, |stats| stats.dead == 1).await;
+    assert_eq!((calls.load(Ordering::Relaxed), store.status_of(id)), (1, Some(Status::Dead)));
     let text = store.last_error_of(id).unwrap();
     assert!(
         text.contains(": no; ") && text.contains("start the relay without a dead-letter topic"),

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::queue::{QueueKey, Why};
+use super::queue::{Gate, Queue, QueueKey, Why};
 use super::send::{Flight, Route};
 use super::{Command, Core, Known, Notice, Now, PublishCommand, Way};
 use crate::event::Message;
@@ -130,7 +130,7 @@ impl Core {
         queue.route = Some(route);
         self.mark(record.row(), Known::InFlight);
         self.lane_mut(lease.lane).open += 1;
-        let flight = Flight::plain(&record, key, lease, route);
+        let flight = Flight::plain(&record, key, lease, route, self.stats.resets);
         if reason == Reason::Crash && self.alone.answered.is_some_and(|at| self.now < at + ANSWER_HOLDS) {
             return self.before_alone(reason, flight, record, Presence::There);
         }
@@ -166,7 +166,9 @@ impl Core {
                     self.on_fault(&flight, PublishErrorKind::Retriable, LOST.to_owned(), message, false);
                 } else {
                     self.give_back_alone(&flight);
-                    self.publisher_away();
+                    if presence != Presence::There {
+                        self.publisher_away();
+                    }
                 }
                 self.next_alone();
             }
@@ -191,7 +193,12 @@ impl Core {
                 // without one, but only after the lane's relays ended as often again as it has attempts.
                 let letters = self.config.dead_letter.is_some();
                 let enough = self.lane(flight.lease.lane).deaths >= DEATHS.saturating_add(policy.max_attempts);
-                let max_attempts = if letters && !enough { 0 } else { policy.max_attempts };
+                // A kill from outside in the middle of an attempt leaves it counted: what condemned the lane is the least that condemns an event.
+                let max_attempts = match policy.max_attempts {
+                    0 => 0,
+                    _ if letters && !enough => 0,
+                    max => max.max(DEATHS),
+                };
                 let fault = Fault::Begun { max_attempts };
                 self.verdicts
                     .push(Verdict::new(row, flight.attempts, flight.lease, fault, policy.on_dead, BEGUN));
@@ -255,7 +262,8 @@ impl Core {
                 self.leave_queue(&flight);
                 self.settle(flight.row);
                 let why = if outcome == VerdictOutcome::Holds { Why::Held } else { Why::Wake };
-                self.shut(flight.key, flight.row.id - 1, why);
+                let floor = self.floor_of(&flight);
+                self.shut(flight.key, floor, why);
                 self.tidy(flight.key);
             }
         }
@@ -268,15 +276,18 @@ impl Core {
             .alone
             .one
             .take_if(|one| matches!(one.stage, Stage::Sent { token: sent } if sent == token))?;
-        if one.reason == Reason::Crash {
-            self.alone.left = self.alone.left.saturating_sub(1);
-        }
         self.next_alone();
         Some(one.reason)
     }
 
+    /// One more event of a careful lane proved harmless to the process.
+    pub(super) fn settled_alone(&mut self) {
+        self.alone.left = self.alone.left.saturating_sub(1);
+    }
+
     /// What was counted before the send is taken back before the delivery is recorded: it was no refusal.
     pub(super) fn delivered_alone(&mut self, flight: &Flight) {
+        self.settled_alone();
         self.alone.delivered.insert(flight.row);
         let (lease, on_dead) = (flight.lease, self.config.policy.on_dead);
         self.verdicts.push(Verdict::new(
@@ -377,7 +388,18 @@ impl Core {
         let now = self.now;
         let mut busy = [false; crate::outbox::LANES as usize];
         if self.lanes.iter().any(|lane| lane.careful) {
-            for queue in self.queues.values() {
+            // What waits for a time, an operator or its topic may do so for ever.
+            let waits = |queue: &Queue| {
+                let at_rest = matches!(
+                    queue.gate,
+                    Gate::Shut {
+                        why: Why::Held | Why::Retry | Why::Topic,
+                        ..
+                    }
+                );
+                at_rest && queue.in_flight == 0
+            };
+            for queue in self.queues.values().filter(|queue| !waits(queue)) {
                 busy[usize::from(queue.lane % crate::outbox::LANES)] = true;
             }
         }

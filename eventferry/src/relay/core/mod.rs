@@ -246,6 +246,7 @@ pub(crate) struct Core {
     verdicts: Vec<Verdict>,
     judging: FxHashMap<RowId, QueueKey>,
     judge_out: bool,
+    judge_most: usize,
     next_judge: Now,
 
     stopping: Option<Now>,
@@ -322,6 +323,7 @@ impl Core {
             verdicts: Vec::new(),
             judging: FxHashMap::default(),
             judge_out: false,
+            judge_most: settle::VERDICTS_MAX,
             next_judge: Now::ZERO,
             stopping: None,
             closed: false,

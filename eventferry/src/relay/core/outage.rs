@@ -79,7 +79,10 @@ impl Core {
                 self.wake(key);
             }
         }
-        self.topic_back(topic);
+        // After a refusal only a delivery shows that it may be written.
+        if self.topics[topic as usize].plain_until <= self.now {
+            self.topic_back(topic);
+        }
         if matches!(before, Partitions::Known(known) if known != count) {
             // Keys move to other partitions: nothing may be in flight by the old count.
             for group in 0..self.sessions.len() {

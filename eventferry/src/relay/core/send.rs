@@ -48,6 +48,8 @@ pub(super) struct Flight {
     /// The session it was handed to.
     pub(super) session: u64,
     pub(super) attempts: u32,
+    /// How often the server had changed when it was read.
+    pub(super) resets: u64,
     /// Its payload, which is in memory until the flight lands.
     pub(super) bytes: usize,
     /// A dead letter, and what its original was refused with.
@@ -56,7 +58,7 @@ pub(super) struct Flight {
 
 impl Flight {
     /// A row on its way by one call.
-    pub(super) fn plain(record: &Record, key: QueueKey, lease: LaneLease, route: Route) -> Self {
+    pub(super) fn plain(record: &Record, key: QueueKey, lease: LaneLease, route: Route, resets: u64) -> Self {
         Self {
             row: record.row(),
             key,
@@ -64,6 +66,7 @@ impl Flight {
             route,
             session: 0,
             attempts: record.attempts,
+            resets,
             bytes: record.payload.len(),
             letter: None,
         }
@@ -272,6 +275,7 @@ impl Core {
                 route,
                 session,
                 attempts,
+                resets: self.stats.resets,
                 bytes,
                 letter: None,
             },
@@ -403,6 +407,16 @@ impl Core {
     pub(super) fn on_refused(&mut self, token: u64, kind: PublishErrorKind, error: String, message: Message) {
         let Some(flight) = self.land(token) else { return };
         if let Some(letter) = &flight.letter {
+            if kind == PublishErrorKind::Rejected {
+                // No letter of it can ever be delivered: it is dead in the table, where somebody can decide about it.
+                let error = format!("{}; the dead-letter topic can never take it: {error}", letter.reason);
+                if letter.rejected {
+                    self.judge_dead(flight.row, flight.key, flight.lease, &letter.policy, error);
+                } else {
+                    self.judge_refused(&flight, flight.attempts + 1, letter.counted, &letter.policy, error);
+                }
+                return;
+            }
             // The dead-letter topic did not take it: the row waits, and is tried again from the start.
             let error = format!("{}; dead-letter topic: {error}", letter.reason);
             self.judge_wait(&flight, letter.counted, &letter.policy, error);
@@ -455,9 +469,13 @@ impl Core {
     /// The event itself was refused on the plain route, under a lease that is still ours.
     pub(super) fn on_fault(&mut self, flight: &Flight, kind: PublishErrorKind, error: String, message: Message, counted: bool) {
         if flight.key.ordered {
-            self.shut(flight.key, flight.row.id - 1, Why::Verdict);
+            let floor = self.floor_of(flight);
+            self.shut(flight.key, floor, Why::Verdict);
         }
         self.mark(flight.row, Known::Judging);
+        if counted {
+            self.settled_alone();
+        }
         let policy = self.policy(&message.topic);
         let attempts = flight.attempts + 1;
         let dies = kind == PublishErrorKind::Rejected || (policy.max_attempts != 0 && attempts >= policy.max_attempts);
@@ -470,6 +488,11 @@ impl Core {
         match self.config.dead_letter.clone() {
             Some(topic) if dies => {
                 let route = Route::Plain(add_topic(&mut self.topics, &mut self.topic_index, &topic, self.config.pipelined));
+                if self.places_on(route) == 0 {
+                    // Letters take no more plain calls than the events of any other topic.
+                    let error = format!("{error}; dead-letter topic `{topic}`: it does not keep up");
+                    return self.judge_wait(flight, counted, &policy, error);
+                }
                 let way = Way::DeadLetter {
                     letter: Box::new(DeadLetter {
                         topic,
@@ -493,6 +516,7 @@ impl Core {
                         route,
                         session: flight.session,
                         attempts: flight.attempts,
+                        resets: flight.resets,
                         bytes: 0,
                         letter,
                     },

@@ -9,6 +9,8 @@ use super::{Cause, Command, Core, Lane, LeaseCommand, Notice, Now, PublishComman
 use crate::outbox::{LANES, LaneLease, RowId};
 use crate::publish::{PublishErrorKind, Scope};
 
+/// How long a topic stays on the plain route after one of its partitions stopped a session.
+const PLAIN_AFTER_STALL: Now = Now::from_mins(1);
 /// After this many fences of a group within [`FENCES_WITHIN`] it is given up even by a relay that may recover.
 const FENCES: u8 = 3;
 const FENCES_WITHIN: Now = Now::from_mins(10);
@@ -92,11 +94,11 @@ impl Core {
     }
 
     /// After a heartbeat that was asked for at this time: a fence by the lanes' new owner is none; any other one is somebody else's.
-    pub(super) fn look_at_fences(&mut self, asked_at: Now) {
+    pub(super) fn look_at_fences(&mut self, asked_at: Now, looked: bool) {
         for group in 0..self.sessions.len() {
             let slot = &self.sessions[group];
             match slot.fence {
-                Fence::Doubt(since) if asked_at >= since => self.judge_fence(group),
+                Fence::Doubt(since) if looked && asked_at >= since => self.judge_fence(group),
                 Fence::Barred(Some(until)) if self.now >= until => self.lift_fence(group),
                 Fence::No | Fence::Doubt(_) | Fence::Barred(_) => {}
             }
@@ -135,23 +137,29 @@ impl Core {
 
     /// An event that is not delivered goes back into the table's care: its queue will read it again.
     pub(super) fn put_back(&mut self, flight: &Flight, why: Why) {
-        self.put_row_back(flight.row, flight.key, flight.lease.lane, why);
+        let floor = self.floor_of(flight);
+        self.put_row_back(flight.row, flight.key, flight.lease.lane, floor, why);
     }
 
-    pub(super) fn put_row_back(&mut self, row: RowId, key: QueueKey, lane: u8, why: Why) {
+    /// From where its aggregate is read again if it does not arrive. An id of another server says nothing about this one's.
+    pub(super) fn floor_of(&self, flight: &Flight) -> i64 {
+        if flight.resets == self.stats.resets { flight.row.id - 1 } else { 0 }
+    }
+
+    pub(super) fn put_row_back(&mut self, row: RowId, key: QueueKey, lane: u8, floor: i64, why: Why) {
         self.known.remove(&row);
         self.close_row(lane);
         if self.may_send(lane) {
-            self.read_back(row, key, lane, why);
+            self.read_back(key, lane, floor, why);
         } else {
             self.tidy(key);
         }
     }
 
     /// Has a row of a lane that is ours read again.
-    pub(super) fn read_back(&mut self, row: RowId, key: QueueKey, lane: u8, why: Why) {
+    pub(super) fn read_back(&mut self, key: QueueKey, lane: u8, floor: i64, why: Why) {
         if key.ordered || self.queues.get(&key).is_none_or(|queue| queue.gate == Gate::Open) {
-            self.read_again(key, lane, row.id - 1);
+            self.read_again(key, lane, floor);
             if why != Why::Wake
                 && let Some(queue) = self.queues.get_mut(&key)
                 && let Gate::Shut { why: now, .. } = &mut queue.gate
@@ -159,7 +167,7 @@ impl Core {
                 *now = why;
             }
         } else if let Some(queue) = self.queues.get_mut(&key) {
-            let below = row.id - 1;
+            let below = floor;
             match &mut queue.gate {
                 Gate::Open => {}
                 Gate::Shut { floor, .. } => *floor = (*floor).min(below),
@@ -196,6 +204,10 @@ impl Core {
             match (cause.kind, topic) {
                 (PublishErrorKind::Retriable | PublishErrorKind::Rejected, Some(topic)) => {
                     self.topics[topic as usize].plain_until = self.now + PLAIN_FOR;
+                }
+                (PublishErrorKind::Unavailable(Scope::Partition), Some(topic)) => {
+                    // One partition stopped the whole session: its topic's events go one by one until it may be there again.
+                    self.topics[topic as usize].plain_until = self.now + PLAIN_AFTER_STALL;
                 }
                 (PublishErrorKind::Unavailable(Scope::Topic), Some(topic)) => {
                     // Metadata may show a topic that may not be written: it is tried without a session until that ends, or it would end every one.

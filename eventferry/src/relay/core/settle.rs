@@ -11,7 +11,7 @@ use crate::store::{Fault, Verdict, VerdictOutcome};
 
 const RETRY_WRITE: Duration = Duration::from_millis(250);
 /// Verdicts of one statement, at most.
-const VERDICTS_MAX: usize = 1000;
+pub(super) const VERDICTS_MAX: usize = 1000;
 /// What is stored of an error's text, at most.
 const ERROR_MAX: usize = 2000;
 
@@ -30,7 +30,7 @@ impl Core {
             }
         }
         if !self.judge_out && !self.verdicts.is_empty() && now >= self.next_judge {
-            let rest = self.verdicts.split_off(self.verdicts.len().min(VERDICTS_MAX));
+            let rest = self.verdicts.split_off(self.verdicts.len().min(self.judge_most));
             let batch = std::mem::replace(&mut self.verdicts, rest);
             self.judge_out = true;
             self.commands.push(Command::Write(WriteCommand::Judge(batch)));
@@ -78,7 +78,8 @@ impl Core {
     /// An attempt that was counted before it was made was not the event's to lose: it is taken back.
     pub(super) fn excuse(&mut self, flight: &Flight, policy: &Policy, error: String) {
         if flight.key.ordered {
-            self.shut(flight.key, flight.row.id - 1, Why::Verdict);
+            let floor = self.floor_of(flight);
+            self.shut(flight.key, floor, Why::Verdict);
         }
         self.mark(flight.row, Known::Judging);
         self.judge(
@@ -126,10 +127,13 @@ impl Core {
     pub(super) fn on_judged(&mut self, verdicts: Vec<Verdict>, outcomes: Option<Vec<VerdictOutcome>>) {
         self.judge_out = false;
         let Some(outcomes) = outcomes else {
+            // One row that somebody has locked must not keep the others from their verdicts: behind them, and fewer at a time.
             self.next_judge = self.now + RETRY_WRITE;
-            self.verdicts.splice(0..0, verdicts);
+            self.judge_most = (verdicts.len() / 2).max(1);
+            self.verdicts.extend(verdicts);
             return;
         };
+        self.judge_most = (self.judge_most * 2).min(VERDICTS_MAX);
         for (verdict, outcome) in verdicts.into_iter().zip(outcomes) {
             if let Fault::Begun { .. } = verdict.fault {
                 self.on_begun(&verdict, outcome);
@@ -140,7 +144,7 @@ impl Core {
             }
             let Some(key) = self.judging.remove(&verdict.row) else { continue };
             if let (Fault::Excused, VerdictOutcome::Waits { .. }) = (verdict.fault, outcome) {
-                self.put_row_back(verdict.row, key, verdict.lease.lane, Why::Timer);
+                self.put_row_back(verdict.row, key, verdict.lease.lane, verdict.row.id - 1, Why::Timer);
                 self.timer(self.away_backoff, key);
                 // Where the lane went meanwhile nothing was read back, and the queue must not stay shut for this verdict.
                 self.after_verdict(key, Why::Timer);
@@ -155,7 +159,7 @@ impl Core {
                     // With another count it is another server's row, or an operator's: it may wait to be sent, and no queue was shut for it.
                     let counted = verdict.attempts + u32::from(matches!(verdict.fault, Fault::Refused { .. }));
                     if !key.ordered && attempts != counted && self.may_send(verdict.lease.lane) {
-                        self.read_back(verdict.row, key, verdict.lease.lane, Why::Wake);
+                        self.read_back(key, verdict.lease.lane, verdict.row.id - 1, Why::Wake);
                     }
                     self.stats.failed += 1;
                     self.waiting_rows = true;
@@ -187,7 +191,7 @@ impl Core {
                     self.lose(|lane| lane.lease == Some(lease));
                     // The lane may be ours again, and read past this row while it was being judged: no queue was shut for an unordered one.
                     if !key.ordered && self.may_send(lease.lane) {
-                        self.read_back(verdict.row, key, lease.lane, Why::Wake);
+                        self.read_back(key, lease.lane, verdict.row.id - 1, Why::Wake);
                     }
                     Why::Wake
                 }

@@ -27,10 +27,12 @@ impl Lane {
         self.owner.is_none() || !is_live(self.leased_until, now, lease)
     }
 
-    fn take(&mut self, number: u8, relay: RelayId, now: i64, lease: i64) -> Taken {
-        if self.owner.replace(relay).is_some_and(|owner| owner != relay) {
-            self.deaths = self.deaths.saturating_add(1);
-        }
+    fn take(&mut self, number: u8, relay: RelayId, relays: &HashMap<RelayId, i64>, now: i64, lease: i64) -> Taken {
+        // An owner that was heard of after its lease was over has not died.
+        let alive = |owner: &RelayId| relays.get(owner).is_some_and(|seen| *seen >= self.leased_until && *seen <= now);
+        let died = self.owner.is_some_and(|owner| owner != relay && !alive(&owner));
+        self.deaths = self.deaths.saturating_add(u32::from(died));
+        self.owner = Some(relay);
         self.epoch += 1;
         self.leased_until = now.saturating_add(lease);
         Taken::new(LaneLease::new(number, self.epoch), self.deaths)
@@ -79,7 +81,9 @@ impl Row {
             }
         };
         self.record.status = after_attempt(self.record.status, self.record.ordered, outcome, max_attempts, verdict.on_dead);
-        self.last_error = Some(verdict.error.clone());
+        if !verdict.error.is_empty() {
+            self.last_error = Some(verdict.error.clone());
+        }
         match self.record.status {
             Status::Dead => VerdictOutcome::Dead,
             Status::DeadHolding => VerdictOutcome::Holds,
@@ -147,23 +151,25 @@ impl Store for MemoryStore {
     async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
         let (now, lease) = (self.now(), duration_micros(self.shared.lease));
         let mut state = self.state();
-        let free = (0..).zip(state.lanes.iter_mut()).filter(|(_, lane)| lane.is_free(now, lease));
+        let State { lanes, relays, .. } = &mut *state;
+        let free = (0..).zip(lanes.iter_mut()).filter(|(_, lane)| lane.is_free(now, lease));
         let taken = free
             .take(usize::from(limit))
-            .map(|(number, lane)| lane.take(number, relay, now, lease));
+            .map(|(number, lane)| lane.take(number, relay, relays, now, lease));
         Ok(taken.collect())
     }
 
     async fn take_groups(&self, relay: RelayId, groups: &[u8], size: u8, limit: u8) -> Result<Vec<Taken>, StoreError> {
         let (now, lease) = (self.now(), duration_micros(self.shared.lease));
         let mut state = self.state();
+        let State { lanes, relays, .. } = &mut *state;
         let mut taken = Vec::new();
         let mut left = limit;
-        for (group, lanes) in (0..).zip(state.lanes.chunks_exact_mut(usize::from(size.max(1)))) {
+        for (group, lanes) in (0..).zip(lanes.chunks_exact_mut(usize::from(size.max(1)))) {
             if left > 0 && groups.contains(&group) && lanes.iter().all(|lane| lane.is_free(now, lease)) {
                 left -= 1;
                 let numbered = (group * size..).zip(lanes.iter_mut());
-                taken.extend(numbered.map(|(number, lane)| lane.take(number, relay, now, lease)));
+                taken.extend(numbered.map(|(number, lane)| lane.take(number, relay, relays, now, lease)));
             }
         }
         Ok(taken)

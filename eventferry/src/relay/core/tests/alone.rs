@@ -4,7 +4,7 @@ use super::{Bench, config, row};
 use crate::event::Message;
 use crate::outbox::{LaneLease, Record, lane_of};
 use crate::publish::{Presence, PublishErrorKind, Scope};
-use crate::relay::core::{Command, CoreConfig, Fact, LeaseCommand, Now, PublishCommand, WriteCommand};
+use crate::relay::core::{Command, CoreConfig, Fact, LeaseCommand, Now, Policy, PublishCommand, WriteCommand};
 use crate::store::{Fault, LaneRead, ReadBatch, Renewed, Taken, Verdict, VerdictOutcome};
 
 fn lane(aggregate: &str) -> u8 {
@@ -235,6 +235,36 @@ fn an_event_that_had_all_its_attempts_dies_and_its_successors_go_on() {
     bench.answer_all_aggregates(&[row(2, "a")]);
     assert_eq!(bench.ids(), [2]);
     assert_eq!(bench.core.stats().dead, 1);
+}
+
+/// A kill from outside while it was alone leaves an attempt counted; where the policy gives one attempt, that is no proof.
+#[test]
+fn one_kill_in_the_middle_of_an_attempt_condemns_no_event() {
+    let mut bench = Bench::new(CoreConfig {
+        policy: Policy {
+            max_attempts: 1,
+            ..config().policy
+        },
+        ..config()
+    });
+    bench.taken_again(|_| 3);
+    let mut unlucky = row(1, "a");
+    unlucky.attempts = 1;
+    bench.read(|batch| batch.fresh = vec![unlucky]);
+    bench.answer_probe(Presence::There);
+    assert_eq!(bench.answer_verdict(WAITS), Fault::Begun { max_attempts: 3 });
+}
+
+/// It waits for an operator, perhaps for ever.
+#[test]
+fn an_aggregate_that_is_held_does_not_keep_its_lane_careful() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    let mut dead = row(1, "a");
+    dead.status = crate::outbox::Status::DeadHolding;
+    bench.read(|batch| batch.fresh = vec![dead]);
+    bench.beat(1);
+    assert_eq!(bench.core.stats().careful, 0);
 }
 
 #[test]

@@ -26,6 +26,14 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// Letters are handed over, and nobody answers.
+    fn discard_letters(&mut self) {
+        self.commands
+            .retain(|command| !matches!(command, Command::Publish(PublishCommand::HandOver(_))));
+    }
+}
+
 fn with_letters() -> Bench {
     Bench::new(CoreConfig {
         dead_letter: Some("dlq".to_owned()),
@@ -91,4 +99,41 @@ fn a_row_whose_letter_was_refused_waits_and_its_verdict_is_for_the_row_as_it_is(
         );
         assert!(verdicts[0].error.contains("dead-letter topic"));
     }
+}
+
+/// A letter is a little larger than its event: what is too large for its topic is too large for the dead-letter topic, too.
+#[test]
+fn an_event_whose_letter_can_never_be_delivered_is_dead_without_one() {
+    for (kind, fault) in [(PublishErrorKind::Rejected, true), (PublishErrorKind::Retriable, false)] {
+        let mut bench = with_letters();
+        let token = tried_twice(&mut bench);
+        bench.refuse(token, kind);
+        let (letter, _) = bench.letter();
+        bench.refuse(letter, PublishErrorKind::Rejected);
+        let verdict = bench.verdicts().remove(0);
+        assert_eq!(verdict.fault == Fault::Rejected, fault, "{verdict:?}");
+        assert!(
+            fault || matches!(verdict.fault, Fault::Refused { max_attempts: 3, .. }),
+            "{verdict:?}"
+        );
+        assert!(verdict.error.contains("can never take it"));
+    }
+}
+
+/// Letters that hang take no more calls than the events of any other topic.
+#[test]
+fn a_dead_letter_topic_that_hangs_leaves_calls_to_the_events() {
+    let mut bench = Bench::new(CoreConfig {
+        dead_letter: Some("dlq".to_owned()),
+        plain_limit: 4,
+        ..config()
+    });
+    for id in 1..=8 {
+        bench.read(|batch| batch.fresh = vec![row(id, &format!("a{id}"))]);
+        let sent = bench.handed_over();
+        assert_eq!(sent.len(), 1, "event {id} still gets a call");
+        bench.refuse(sent[0].1, PublishErrorKind::Rejected);
+        bench.discard_letters();
+    }
+    assert!(bench.verdicts().iter().any(|verdict| verdict.error.contains("does not keep up")));
 }

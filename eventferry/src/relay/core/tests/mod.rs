@@ -15,7 +15,7 @@ use super::{Command, Core, CoreConfig, Fact, HandOver, LeaseCommand, Loaded, Now
 use crate::event::Message;
 use crate::outbox::{LaneLease, NewRecord, OnDead, Payload, Record, RetryPolicy, Status};
 use crate::publish::{PublishErrorKind, Scope};
-use crate::store::{LaneRead, ReadBatch, Renewed, Snapshot, Taken};
+use crate::store::{LaneRead, ReadBatch, Renewed, Snapshot, Taken, VerdictOutcome};
 
 /// A core that holds all lanes on a publisher without sessions, and whose facts arrive at once.
 struct Bench {
@@ -546,6 +546,116 @@ fn partitions_that_stall_one_after_another_leave_room_to_read() {
         next += 100;
         assert!(!bench.ids().is_empty(), "partition {partition} gets through");
     }
+}
+
+/// Its id is one of the old server's, and says nothing of what stands before it on the new one.
+#[test]
+fn what_was_in_flight_at_a_failover_has_its_aggregate_read_from_the_start() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(50, "a")]);
+    let sent = bench.handed_over();
+    bench.turn([]);
+    bench.read(|batch| batch.snapshot = Snapshot::new("there", 2, 100));
+    let message = Box::new(Message::new("t", "{}"));
+    bench.turn([Fact::Refused {
+        token: sent[0].1,
+        kind: PublishErrorKind::Unavailable(Scope::Partition),
+        error: "no".into(),
+        message,
+    }]);
+    bench.read(|batch| batch.snapshot = Snapshot::new("there", 2, 100));
+    bench.now += Duration::from_secs(2);
+    bench.turn([]);
+    let after = bench.commands.iter().find_map(|command| match command {
+        Command::Read(ReadCommand::Aggregates { wanted, .. }) => Some(wanted[0].after),
+        Command::Lease(_) | Command::Read(_) | Command::Write(_) | Command::Publish(_) | Command::Tell(_) => None,
+    });
+    assert_eq!(after, Some(0));
+}
+
+/// An operator's open transaction on one row.
+#[test]
+fn a_verdict_that_cannot_be_written_keeps_no_other_from_it() {
+    let mut bench = Bench::new(config());
+    let rows: Vec<_> = (1..=4).map(|id| row(id, &format!("a{id}"))).collect();
+    bench.read(|batch| batch.fresh = rows);
+    for (_, token) in bench.handed_over() {
+        let message = Box::new(Message::new("t", "{}"));
+        bench.turn([Fact::Refused {
+            token,
+            kind: PublishErrorKind::Retriable,
+            error: "no".into(),
+            message,
+        }]);
+    }
+    let locked = 2;
+    let mut answered = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let at = bench
+            .commands
+            .iter()
+            .position(|command| matches!(command, Command::Write(WriteCommand::Judge(_))));
+        if let Some(at) = at {
+            let Command::Write(WriteCommand::Judge(verdicts)) = bench.commands.remove(at) else {
+                unreachable!()
+            };
+            let outcomes = if verdicts.iter().any(|verdict| verdict.row.id == locked) {
+                None
+            } else {
+                answered.extend(verdicts.iter().map(|verdict| verdict.row.id));
+                Some(vec![VerdictOutcome::Waits { attempts: 1 }; verdicts.len()])
+            };
+            bench.turn([Fact::Judged { verdicts, outcomes }]);
+        }
+        bench.now += Duration::from_millis(300);
+        bench.turn([]);
+    }
+    assert_eq!(Vec::from_iter(answered), [1, 3, 4]);
+}
+
+/// Metadata says that it is there; only a delivery says that it may be written.
+#[test]
+fn a_topic_that_may_not_be_written_is_told_of_once() {
+    let mut bench = Bench::new(CoreConfig {
+        lease: Duration::from_mins(10),
+        ..pipelined()
+    });
+    let mut keyless = row(1, "a");
+    keyless.key = None;
+    bench.read(|batch| batch.fresh = vec![keyless.clone()]);
+    bench.answer_topic(Ok(4));
+    let mut tries = 0;
+    for _ in 0..50 {
+        for (_, token) in bench.handed_over() {
+            tries += 1;
+            let message = Box::new(Message::new("t", "{}"));
+            bench.turn([Fact::Refused {
+                token,
+                kind: PublishErrorKind::Unavailable(Scope::Topic),
+                error: "no".into(),
+                message,
+            }]);
+        }
+        bench.now += Duration::from_millis(100);
+        bench.turn([]);
+        if !bench.described().is_empty() {
+            bench.answer_topic(Ok(4));
+        }
+        while let Some((number, _)) = bench.aggregates() {
+            let rows = Some(vec![keyless.clone()]);
+            bench.turn([Fact::Aggregates { number, rows }]);
+        }
+    }
+    let told: Vec<_> = bench
+        .commands
+        .iter()
+        .filter(|command| matches!(command, Command::Tell(_)))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        (3..=15).contains(&tries),
+        "with a pause that grows to a second: {tries} in five seconds"
+    );
 }
 
 #[test]

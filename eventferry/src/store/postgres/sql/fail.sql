@@ -28,7 +28,7 @@ SET attempts = CASE
         ELSE 4
     END,
     available_at = CASE WHEN m.kind IN (0, 4) AND o.attempts = m.attempts THEN clock_timestamp() + m.delay * interval '1 microsecond' ELSE o.available_at END,
-    last_error = m.error
+    last_error = CASE WHEN m.error = '' OR m.kind <> 1 AND o.attempts <> m.attempts THEN o.last_error ELSE m.error END
 FROM mine AS m
 -- IS TRUE, so that rows are found by their id, which lie together, and not by the message id.
 WHERE o.id = m.id AND (o.message_id = m.message_id) IS TRUE AND o.lane = m.lane AND o.status IN (0, 1, 3)

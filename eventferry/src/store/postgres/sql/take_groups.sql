@@ -20,7 +20,10 @@ SET owner = $1,
     epoch = l.epoch + 1,
     taken_at = clock_timestamp(),
     leased_until = clock_timestamp() + (SELECT lease.length FROM lease),
-    deaths = CASE WHEN l.owner <> $1 THEN l.deaths + 1 ELSE l.deaths END
+    -- An owner that was heard of after its lease was over has not died: the database was away from both.
+    deaths = l.deaths + CASE WHEN l.owner <> $1 AND NOT EXISTS (
+        SELECT FROM outbox_relay AS r WHERE r.id = l.owner AND r.seen_at >= l.leased_until AND r.seen_at <= clock_timestamp()
+    ) THEN 1 ELSE 0 END
 FROM free
 WHERE l.lane = free.lane AND free.lane / $3 IN (SELECT whole.number FROM whole)
 RETURNING l.lane, l.epoch, l.deaths

@@ -11,7 +11,7 @@ SET attempts = CASE
         ELSE outbox.attempts
     END,
     available_at = iif(v.kind IN (0, 4) AND outbox.attempts = v.attempts, CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000 + v.delay, available_at),
-    last_error = v.error,
+    last_error = iif(v.error = '' OR (v.kind <> 1 AND outbox.attempts <> v.attempts), last_error, v.error),
     status = CASE
         WHEN v.kind <> 1 AND outbox.attempts <> v.attempts THEN status
         WHEN v.kind = 3 OR v.kind = 2 AND (v.max_attempts = 0 OR outbox.attempts < v.max_attempts) THEN status

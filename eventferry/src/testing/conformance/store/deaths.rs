@@ -42,6 +42,17 @@ pub async fn an_owner_that_takes_its_own_lane_again_counts_no_death<H: Harness>(
     assert!(taken.len() == usize::from(LANES) && taken.iter().all(|taken| taken.deaths == 1));
 }
 
+/// After an outage of the database whoever comes first takes lanes of others that live: an owner that was heard of since has not died.
+pub async fn an_owner_that_was_heard_of_after_its_lease_has_not_died<H: Harness>(h: &H) {
+    let owner = Owner::of_all_lanes(h).await;
+    let lease = i64::try_from(h.store().open(owner.id).await.unwrap().lease.as_secs()).unwrap();
+    h.move_clock(lease + 1).await;
+    h.store().renew(owner.id, &[]).await.unwrap();
+    assert_eq!(deaths(h, RelayId::random()).await, vec![0; usize::from(LANES)]);
+    h.move_clock(lease + 1).await;
+    assert_eq!(deaths(h, RelayId::random()).await, vec![1; usize::from(LANES)], "this one was not");
+}
+
 /// A graceful hand-back says that all was well.
 pub async fn a_lane_that_was_handed_back_has_no_deaths<H: Harness>(h: &H) {
     let lease = i64::try_from(h.store().open(RelayId::random()).await.unwrap().lease.as_secs()).unwrap();
