@@ -7,6 +7,7 @@
 mod alone;
 mod discard;
 mod due;
+mod fault;
 mod lease;
 mod outage;
 mod queue;
