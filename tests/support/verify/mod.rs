@@ -9,12 +9,13 @@ use std::time::{Duration, SystemTime};
 
 use eventferry::testing::verify::{Books, Checker, Fault, Link, PostgresBooks, Report, Schedule, Turn, Workload, Writers, Written};
 use eventferry::{TableName, Topic};
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until};
 
 use crate::verify::stage::Stage;
 
-/// How long everything may take to be delivered after the last fault.
-const DRAIN: Duration = Duration::from_secs(90);
+/// How long everything may take to be delivered after the last fault, and how long no row at all.
+const DRAIN: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How much longer than planned a fault may take before everything after it is put off.
 const SLACK: Duration = Duration::from_secs(1);
 
@@ -178,22 +179,21 @@ impl Verification {
     }
 }
 
-/// Waits until no row waits, and answers how many do when the patience is over.
+/// Waits until no row waits, for as long as there are ever fewer of them; answers how many are left.
 async fn drained(stage: &Stage, say: &mut impl FnMut(&str)) -> i64 {
     let mut tick = interval(Duration::from_millis(100));
     let begin = Instant::now();
-    let drained = timeout(DRAIN, async {
-        loop {
-            tick.tick().await;
-            if stage.waiting().await == Some(0) {
-                return;
-            }
+    let (mut fewest, mut since) = (i64::MAX, begin);
+    while fewest > 0 && since.elapsed() < PATIENCE && begin.elapsed() < DRAIN {
+        tick.tick().await;
+        if let Some(waiting) = stage.waiting().await
+            && waiting < fewest
+        {
+            (fewest, since) = (waiting, Instant::now());
         }
-    });
-    let done = drained.await.is_ok();
-    let left = if done { 0 } else { stage.waiting().await.unwrap_or(-1) };
-    say(&format!("drained for {:.1} s; {left} rows wait", begin.elapsed().as_secs_f64()));
-    left
+    }
+    say(&format!("drained for {:.1} s; {fewest} rows wait", begin.elapsed().as_secs_f64()));
+    fewest
 }
 
 /// Whether a relay may lose its lanes by it.
