@@ -24,6 +24,8 @@ pub(super) const DEATHS: u32 = 3;
 pub(super) const WELL_AFTER: Now = Now::from_mins(1);
 /// An event that was in flight at this many losses goes alone.
 const LOSSES: u8 = 3;
+/// After this many events that went well alone, the others go together again.
+const CAREFUL_EVENTS: usize = 1_000;
 /// Rows of a careful lane that wait in memory, at most.
 pub(super) const CAREFUL_ROWS: usize = 16;
 const ANSWER_HOLDS: Now = Now::from_secs(1);
@@ -40,6 +42,8 @@ pub(super) struct Alone {
     crowded: bool,
     /// Careful events to go until every lane is well.
     left: usize,
+    /// The event that did it is dead.
+    found: bool,
     told: bool,
     /// Delivered, and their counted attempt not yet taken back.
     delivered: FxHashSet<RowId>,
@@ -254,7 +258,7 @@ impl Core {
             VerdictOutcome::Dead | VerdictOutcome::Settled | VerdictOutcome::Discarded | VerdictOutcome::Holds => {
                 if let VerdictOutcome::Dead | VerdictOutcome::Holds = outcome {
                     // Found: there is no reason for care any more.
-                    self.alone.left = 0;
+                    self.alone.found = true;
                 }
                 self.bytes -= flight.bytes;
                 self.stats.dead += u64::from(matches!(outcome, VerdictOutcome::Dead | VerdictOutcome::Holds));
@@ -378,7 +382,8 @@ impl Core {
     pub(super) fn note_deaths(&mut self, deaths: u32) -> bool {
         let careful = deaths >= DEATHS;
         if careful {
-            self.alone.left = self.config.window;
+            self.alone.left = self.config.window.min(CAREFUL_EVENTS);
+            self.alone.found = false;
         }
         careful
     }
@@ -407,9 +412,13 @@ impl Core {
         let mut careful = 0;
         for (lane, busy) in self.lanes.iter_mut().zip(busy) {
             let Some(lease) = lane.lease else { continue };
-            if lane.careful && (self.alone.left == 0 || lane.caught_up && !busy && lane.open == 0) {
-                lane.careful = false;
-                lane.well_at = now;
+            if lane.careful {
+                let well = self.alone.found || lane.caught_up && !busy && lane.open == 0;
+                if well || self.alone.left == 0 {
+                    lane.careful = false;
+                    // Where enough events went well and nothing was found, one more death within the minute is careful again.
+                    lane.well_at = if well { now } else { now + WELL_AFTER };
+                }
             }
             careful += usize::from(lane.careful);
             if lane.deaths > 0 && !lane.careful && now >= lane.well_at {

@@ -9,6 +9,8 @@ use crate::outbox::{LANES, LaneLease, fair_share};
 use crate::store::{Renewed, Taken};
 
 const BEAT: Duration = Duration::from_secs(1);
+/// How long after an outage of the database no lane is taken.
+const GRACE: Duration = Duration::from_secs(2);
 const TAKE_AGAIN: Duration = Duration::from_millis(500);
 pub(super) const RENEW_AGAIN: Duration = Duration::from_millis(500);
 
@@ -55,7 +57,7 @@ impl Core {
             self.lease_call_out = true;
             let held = self.lanes.iter().filter_map(|lane| lane.lease).collect();
             self.commands.push(Command::Lease(LeaseCommand::Renew(held)));
-        } else if self.stopping.is_none() && now >= self.next_take {
+        } else if self.stopping.is_none() && now >= self.next_take.max(self.take_not_before) {
             self.next_take = now + TAKE_AGAIN;
             if let Some(take) = self.missing() {
                 self.lease_call_out = true;
@@ -113,7 +115,7 @@ impl Core {
         if !self.lease_call_out {
             next = next.min(self.next_renew).min(self.next_beat);
             if self.stopping.is_none() {
-                next = next.min(self.next_take);
+                next = next.min(self.next_take.max(self.take_not_before));
             }
         }
         next
@@ -134,6 +136,10 @@ impl Core {
 
     pub(super) fn on_renewed(&mut self, asked_at: Now, held: &[LaneLease], answer: &Renewed) {
         self.lease_call_out = false;
+        if std::mem::take(&mut self.lease_trouble) {
+            // The others were cut off as well: time for their heartbeats, before what they hold looks free, and they dead.
+            self.take_not_before = self.now + GRACE;
+        }
         self.live_relays = answer.live_relays.max(1);
         let (now, valid_until) = (self.now, asked_at + self.config.lease);
         for lease in &answer.kept {

@@ -181,6 +181,9 @@ pub(crate) struct Core {
     next_beat: Now,
     next_renew: Now,
     next_take: Now,
+    /// The last lease call failed; after that, lanes are left alone for a while.
+    lease_trouble: bool,
+    take_not_before: Now,
 
     snapshot: Option<Snapshot>,
     source: Arc<str>,
@@ -268,6 +271,8 @@ impl Core {
             next_beat: Now::ZERO,
             next_renew: Now::ZERO,
             next_take: Now::MAX,
+            lease_trouble: false,
+            take_not_before: Now::ZERO,
             snapshot: None,
             source: Arc::from(""),
             reads_issued: 0,
@@ -359,6 +364,7 @@ impl Core {
             Fact::Taken { asked_at, lanes } => self.on_taken(asked_at, &lanes),
             Fact::LeaseCallFailed => {
                 self.lease_call_out = false;
+                self.lease_trouble = true;
                 self.next_renew = self.next_renew.min(self.now + lease::RENEW_AGAIN);
             }
             Fact::Read { number, batch } => self.on_read(number, batch),

@@ -658,6 +658,48 @@ fn a_topic_that_may_not_be_written_is_told_of_once() {
     );
 }
 
+/// The database was away from everybody: whoever is back first must not take the others for dead.
+#[test]
+fn after_an_outage_of_the_database_no_lane_is_taken_before_the_others_are_heard_of() {
+    let mut bench = Bench {
+        core: Core::new(config()),
+        now: Now::ZERO,
+        commands: Vec::new(),
+    };
+    let takes = |bench: &mut Bench| {
+        let before = bench.commands.len();
+        bench
+            .commands
+            .retain(|command| !matches!(command, Command::Lease(LeaseCommand::Take(_))));
+        before > bench.commands.len()
+    };
+    bench.turn([]);
+    bench.turn([Fact::LeaseCallFailed]);
+    bench.now += Duration::from_secs(30);
+    bench.turn([]);
+    let asked_at = bench.now;
+    bench.turn([Fact::Renewed {
+        asked_at,
+        held: Vec::new(),
+        answer: Renewed::new(Vec::new(), 1),
+    }]);
+    assert!(!takes(&mut bench));
+    let mut waited = Duration::ZERO;
+    while !takes(&mut bench) {
+        let step = Duration::from_millis(500);
+        (waited, bench.now) = (waited + step, bench.now + step);
+        bench.turn([]);
+        let asked_at = bench.now;
+        bench.turn([Fact::Renewed {
+            asked_at,
+            held: Vec::new(),
+            answer: Renewed::new(Vec::new(), 1),
+        }]);
+        assert!(waited < Duration::from_secs(5));
+    }
+    assert!(waited >= Duration::from_secs(2), "{waited:?}");
+}
+
 #[test]
 fn a_topic_that_hangs_leaves_plain_calls_to_the_others() {
     let mut bench = Bench::new(CoreConfig {
