@@ -70,7 +70,7 @@ impl OwnKafkaBuilder {
         self
     }
 
-    /// Somebody who logs in with a password at [`OwnKafka::secured`] and may do nothing until it is [allowed](OwnKafka::allow). Whoever
+    /// Somebody who logs in with a password at [`OwnKafka::secured`] and may do nothing until the broker is told to allow it. Whoever
     /// comes to [`OwnKafka::brokers`] may do everything.
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.users.push((name.to_owned(), password.to_owned()));
