@@ -305,6 +305,10 @@ impl World {
                 self.arrived(&message, || format!("by a call of relay {relay}.{life}, token {token}"));
             }
         }
+        if letter && refusal == Some(PublishErrorKind::Rejected) {
+            // It can never have it: the event dies without.
+            self.oracle.lettered(id);
+        }
         if !heard {
             return;
         }
