@@ -12,6 +12,7 @@ pub mod publish;
 pub mod registry;
 #[cfg(feature = "relay")]
 pub mod relay;
+pub mod schema;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

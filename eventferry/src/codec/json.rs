@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::error::Category;
 
 use crate::codec::{Checker, CodecError, Contract, Decode, Describe, Format};
+use crate::schema::{Schema, SchemaKind};
 
 /// Payloads as JSON, described by JSON Schema (draft 2020-12).
 ///
@@ -39,6 +40,14 @@ impl<E: JsonSchema + ?Sized> Describe<E> for Json {
     #[cfg(not(feature = "json-schema"))]
     fn checker(_: Contract) -> Result<Checker, CodecError> {
         Ok(None)
+    }
+
+    fn registered() -> Option<Schema> {
+        // The name that JSON Schema serializers go by is the title, which schemars sets.
+        let schema = schema_of::<E>(Contract::Written);
+        let title = schema.get("title").and_then(serde_json::Value::as_str);
+        let name = title.map_or_else(|| E::schema_name().into_owned(), str::to_owned);
+        Some(Schema::new(SchemaKind::Json, name, format!("{schema:#}\n")))
     }
 }
 

@@ -38,6 +38,8 @@ pub use versions::{Earlier, EventSchema, History, VersionError, Versions};
 
 pub(crate) use versions::Version;
 
+use crate::schema::Schema;
+
 /// A format of payloads.
 pub trait Format {
     /// The media type, in the header `content-type`.
@@ -100,6 +102,11 @@ pub trait Describe<E: ?Sized>: Format {
     /// # Errors
     /// [`CodecErrorKind::Schema`] if the schema itself is wrong.
     fn checker(contract: Contract) -> Result<Checker, CodecError>;
+
+    /// What a writer puts on the wire, as a schema registry takes it; none where the format is of no kind that registries know.
+    fn registered() -> Option<Schema> {
+        None
+    }
 }
 
 /// A compiled schema.

@@ -3,6 +3,7 @@
 use crate::codec::{Checker, CodecError, Contract, Decode, Describe, Format};
 use crate::event::check::check_upcast;
 use crate::event::{Oldest, OutboxEvent, UpcastFrom};
+use crate::schema::Schema;
 
 /// Why no version of an event took a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub struct EventSchema {
     pub content_type: &'static str,
     /// The schema, as the format's tools read it.
     pub text: String,
+    /// The same as a schema registry takes it; none for formats of a kind that registries do not know.
+    pub registered: Option<Schema>,
 }
 
 /// A version of an event, not yet described.
@@ -94,6 +97,7 @@ pub struct Version {
     pub(crate) number: u32,
     pub(crate) content_type: &'static str,
     pub(crate) schema: fn(Contract) -> String,
+    pub(crate) registered: fn() -> Option<Schema>,
     #[cfg_attr(not(feature = "json-schema"), expect(dead_code, reason = "there is no checker to ask for"))]
     pub(crate) checker: fn(Contract) -> Result<Checker, CodecError>,
 }
@@ -157,6 +161,7 @@ where
             number: E::VERSION,
             content_type: <E::Format as Format>::CONTENT_TYPE,
             schema: <E::Format as Describe<E>>::schema,
+            registered: <E::Format as Describe<E>>::registered,
             checker: <E as History>::checker,
         });
     }

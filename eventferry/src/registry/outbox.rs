@@ -147,6 +147,7 @@ impl<S: EventSet> Outbox<S> {
                 version: version.number,
                 content_type: version.content_type,
                 text: (version.schema)(Contract::Written),
+                registered: (version.registered)(),
             })
             .collect()
     }
