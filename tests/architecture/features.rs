@@ -127,7 +127,7 @@ fn a_consumer_compiles_without_the_checker_and_a_writer_is_told_which_feature_it
     let (writes, said) = checks("let _ = events.enqueue(tx, event).await;");
     assert!(!writes, "an event would be written without having been checked");
     assert!(
-        said.contains("`OrderCreated` cannot be written as `Json`") && said.contains("the feature `json-schema`"),
+        said.contains("`OrderCreated` cannot be written as `eventferry::codec::Json`") && said.contains("the feature `json-schema`"),
         "{said}"
     );
 }
