@@ -33,6 +33,8 @@ pub(crate) enum Mutant {
     StaleReadOpens,
     /// The next event may take another route while some are in flight.
     RouteChanged,
+    /// An event goes although nobody knows its schema.
+    SchemaIgnored,
     /// The pipelined client goes on after a refused batch.
     NoGapless,
     /// A cold partition takes as many records as a warm one.

@@ -20,6 +20,10 @@ pub const TRACESTATE: &str = "tracestate";
 pub const EVENT_TYPE: &str = "event-type";
 /// The event's schema version.
 pub const EVENT_VERSION: &str = "event-version";
+/// The fingerprint of the event's schema, for a relay that frames payloads.
+pub const EVENT_SCHEMA: &str = "event-schema";
+/// The id that a schema registry gave the event's schema: the payload begins with the frame that carries it.
+pub const EVENT_SCHEMA_ID: &str = "event-schema-id";
 /// The row's id in its outbox, in decimal.
 pub const EVENT_POSITION: &str = "event-position";
 /// Which outbox on which server the position belongs to.
@@ -52,7 +56,7 @@ pub const OPERATOR_DISCARD_ASKED: &str = "operator-discard-asked";
 pub const STORED_ONLY: [&str; 4] = [OPERATOR_REQUEUED, OPERATOR_RELEASED, OPERATOR_DISCARDED, OPERATOR_DISCARD_ASKED];
 
 /// The names a user may not set, because eventferry writes them itself.
-pub const RESERVED: [&str; 22] = [
+pub const RESERVED: [&str; 24] = [
     MESSAGE_ID,
     AGGREGATE_TYPE,
     AGGREGATE_ID,
@@ -62,6 +66,8 @@ pub const RESERVED: [&str; 22] = [
     TRACESTATE,
     EVENT_TYPE,
     EVENT_VERSION,
+    EVENT_SCHEMA,
+    EVENT_SCHEMA_ID,
     EVENT_POSITION,
     EVENT_SOURCE,
     EVENT_ORDER,

@@ -83,6 +83,27 @@ pub trait Publisher: Send + Sync + 'static {
     fn pipelined(&self) -> Option<&dyn Pipelined> {
         None
     }
+
+    /// The side of this publisher that must know an event's schema before it can deliver it, if it has one.
+    fn learns(&self) -> Option<&dyn Learns> {
+        None
+    }
+}
+
+/// A publisher that must know an event's schema before it can deliver it.
+///
+/// The relay asks once for each topic and each schema that an event of it names in the header
+/// [`event-schema`](crate::event::headers::EVENT_SCHEMA), and hands the first of those events over when the answer is good. Until then they
+/// wait, and nothing is counted; events of other schemas go on.
+pub trait Learns: Send + Sync {
+    /// Gets ready for events of a schema on a topic.
+    ///
+    /// # Errors
+    /// [`PublishErrorKind::Unavailable`] with [`Scope::Topic`]; every kind is taken for that one, and the relay asks again.
+    ///
+    /// # Cancel safety
+    /// The relay drops the future at its deadline and asks again.
+    fn learn<'a>(&'a self, topic: &'a str, schema: &'a str) -> BoxFuture<'a, Result<(), PublishError>>;
 }
 
 impl<P: Publisher> Publisher for Arc<P> {
@@ -96,6 +117,10 @@ impl<P: Publisher> Publisher for Arc<P> {
 
     fn pipelined(&self) -> Option<&dyn Pipelined> {
         P::pipelined(self)
+    }
+
+    fn learns(&self) -> Option<&dyn Learns> {
+        P::learns(self)
     }
 }
 

@@ -74,7 +74,7 @@ impl Default for RelayConfig {
 }
 
 impl RelayConfig {
-    pub(super) fn core(&self, lease: Duration, groups: Option<u8>) -> CoreConfig {
+    pub(super) fn core(&self, lease: Duration, groups: Option<u8>, learns: bool) -> CoreConfig {
         CoreConfig {
             window: self.window,
             window_bytes: self.window_bytes,
@@ -87,6 +87,7 @@ impl RelayConfig {
             full_pass: FULL_PASS,
             plain_limit: self.concurrency,
             pipelined: groups.is_some(),
+            learns,
             groups: groups.unwrap_or(1),
             recover_from_fence: self.recover_from_fence,
             policy: self.policy,

@@ -120,7 +120,8 @@ impl<S: Store, P: Publisher> Relay<S, P> {
         }
         let (facts, inbox) = mpsc::unbounded_channel();
         let (stats, watched) = watch::channel(Stats::default());
-        let core = core::Core::new(self.config.core(opened.lease, self.publisher.pipelined().map(Pipelined::groups)));
+        let groups = self.publisher.pipelined().map(Pipelined::groups);
+        let core = core::Core::new(self.config.core(opened.lease, groups, self.publisher.learns().is_some()));
         tracing::info!(relay = %id, lease = ?opened.lease, "relay started");
         let stages = conductor::Stages::new(Arc::new(self.store), Arc::new(self.publisher), id, &opened, &self.config, &facts);
         let task = tokio::spawn(conductor::conduct(core, inbox, stages, stats));

@@ -72,8 +72,19 @@ pub(super) fn not_described(topic: &str, error: &PublishError) {
     tracing::debug!(error = error as &dyn StdError, topic, "failed to look up a topic");
 }
 
+/// Each try of a schema that is away; that it is away is told once, by `tell`.
+pub(super) fn not_learned(topic: &str, schema: &str, error: &PublishError) {
+    tracing::debug!(error = error as &dyn StdError, topic, schema, "failed to get ready for a schema");
+}
+
 pub(super) fn tell(notice: &Notice) {
     match notice {
+        Notice::SchemaAway { topic, schema } => tracing::warn!(
+            topic = &**topic,
+            schema = &**schema,
+            "a schema has no id yet; its events wait, uncounted, until that is mended: the log at level debug says what each try met"
+        ),
+        Notice::SchemaBack { topic, schema } => tracing::info!(topic = &**topic, schema = &**schema, "a schema has its id"),
         Notice::TopicAway(topic) => {
             tracing::warn!(
                 topic = &**topic,

@@ -114,6 +114,24 @@ impl<P: Publisher> Stage<P> {
                     Answer::Facts(vec![Fact::Described { topic, partitions }])
                 });
             }
+            PublishCommand::Learn { topic, schema } => {
+                let (publisher, deadline) = (self.publisher.clone(), self.deadline);
+                self.call(async move {
+                    let learned = match publisher.learns() {
+                        Some(learns) => timeout(deadline, learns.learn(&topic, &schema)).await,
+                        None => Ok(Ok(())),
+                    };
+                    let ok = match learned {
+                        Ok(Ok(())) => true,
+                        Ok(Err(error)) => {
+                            observe::not_learned(&topic, &schema, &error);
+                            false
+                        }
+                        Err(_) => false,
+                    };
+                    Answer::Facts(vec![Fact::Learned { topic, schema, ok }])
+                });
+            }
             PublishCommand::OpenSession { session: number, group } => {
                 let (publisher, outbox) = (self.publisher.clone(), self.outbox.clone());
                 self.sessions.expect(number);

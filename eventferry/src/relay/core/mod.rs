@@ -60,6 +60,8 @@ pub(crate) struct CoreConfig {
     pub(crate) full_pass: Duration,
     pub(crate) plain_limit: usize,
     pub(crate) pipelined: bool,
+    /// Whether the publisher must know an event's schema before it can deliver it.
+    pub(crate) learns: bool,
     /// Into how many groups the lanes are divided, each with a session of its own; 1 unless the broker fences.
     pub(crate) groups: u8,
     /// Whether a group that somebody else fenced may be taken again.
@@ -112,6 +114,8 @@ pub struct Stats {
     pub broker_away: bool,
     /// How many topics are away now: missing, or not to be written to.
     pub topics_away: u32,
+    /// How many schemas of a topic are away now: unknown to the relay, or not to be had from the schema registry.
+    pub schemas_away: u32,
     /// Rows in memory now: read, in flight, or waiting for their ack to commit.
     pub known: u64,
 }
@@ -225,6 +229,8 @@ pub(crate) struct Core {
     hand_overs: Vec<HandOver>,
     topics: Vec<TopicState>,
     topic_index: FxHashMap<Arc<str>, u32>,
+    /// Where the schemas that events of a topic name stand in `topics`; by schema, then by topic.
+    schema_index: FxHashMap<Arc<str>, Vec<(u32, u32)>>,
     routes: FxHashMap<Route, RouteState>,
     starved: Vec<Route>,
     plain_in_flight: usize,
@@ -307,6 +313,7 @@ impl Core {
             hand_overs: Vec::new(),
             topics: Vec::new(),
             topic_index: FxHashMap::default(),
+            schema_index: FxHashMap::default(),
             routes: FxHashMap::default(),
             starved: Vec::new(),
             plain_in_flight: 0,
@@ -372,6 +379,7 @@ impl Core {
             Fact::Due { number, rows } => self.on_due(number, rows),
             Fact::Loaded { row, key, payload } => self.on_loaded(row, key, payload),
             Fact::Described { topic, partitions } => self.on_described(&topic, partitions),
+            Fact::Learned { topic, schema, ok } => self.on_learned(&topic, &schema, ok),
             Fact::SessionOpened { session } => self.on_session_opened(session),
             Fact::SessionOver { session, cause } => self.on_session_over(session, cause.as_ref()),
             Fact::Delivered(tokens) => self.on_delivered(&tokens),
@@ -417,7 +425,8 @@ impl Core {
             careful: count(self.lanes.iter().filter(|lane| lane.lease.is_some() && lane.careful).count()),
             groups_fenced: count(self.sessions.iter().filter(|slot| slot.fence != Fence::No).count()),
             broker_away: self.away_told,
-            topics_away: count(self.topics.iter().filter(|topic| topic.told).count()),
+            topics_away: count(self.topics.iter().filter(|topic| topic.told && topic.schema.is_none()).count()),
+            schemas_away: count(self.topics.iter().filter(|topic| topic.told && topic.schema.is_some()).count()),
             known: self.in_memory() as u64,
             ..self.stats
         }

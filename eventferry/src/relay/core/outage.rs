@@ -16,9 +16,12 @@ pub(super) const AWAY_MAX: Duration = Duration::from_secs(1);
 /// After this long without a delivery of what is in flight, they are looked up as often.
 const SILENCE: Duration = Duration::from_secs(5);
 const REFRESH: Duration = Duration::from_mins(1);
+
+/// What must be there before an event can go: a topic, or a schema that events of a topic name.
 #[derive(Debug)]
 pub(super) struct TopicState {
     pub(super) name: Arc<str>,
+    pub(super) schema: Option<Arc<str>>,
     pub(super) partitions: Partitions,
     pub(super) plain_until: Now,
     pub(super) backoff: Duration,
@@ -38,7 +41,73 @@ pub(super) enum Partitions {
     Away { until: Now },
 }
 
+impl TopicState {
+    /// Without anything to ask for, it is taken to be there until a publish says otherwise.
+    fn new(name: Arc<str>, schema: Option<Arc<str>>, asks: bool) -> Self {
+        Self {
+            name,
+            schema,
+            partitions: if asks { Partitions::Unasked } else { Partitions::Known(0) },
+            plain_until: Now::ZERO,
+            backoff: AWAY_MIN,
+            told: false,
+            waiting: Vec::new(),
+            shut: Vec::new(),
+            refreshing: false,
+        }
+    }
+
+    /// The question whether it is there.
+    pub(super) fn ask(&self) -> Command {
+        let topic = self.name.clone();
+        Command::Publish(match &self.schema {
+            None => PublishCommand::Describe(topic),
+            Some(schema) => PublishCommand::Learn {
+                topic,
+                schema: schema.clone(),
+            },
+        })
+    }
+
+    fn away(&self) -> Notice {
+        let topic = self.name.clone();
+        match &self.schema {
+            None => Notice::TopicAway(topic),
+            Some(schema) => Notice::SchemaAway {
+                topic,
+                schema: schema.clone(),
+            },
+        }
+    }
+
+    fn back(&self) -> Notice {
+        let topic = self.name.clone();
+        match &self.schema {
+            None => Notice::TopicBack(topic),
+            Some(schema) => Notice::SchemaBack {
+                topic,
+                schema: schema.clone(),
+            },
+        }
+    }
+}
+
 impl Core {
+    pub(super) fn on_learned(&mut self, topic: &str, schema: &str, ok: bool) {
+        let Some(topic) = self.topic_index.get(topic).copied() else {
+            return;
+        };
+        let Some(places) = self.schema_index.get(schema) else { return };
+        let Some((_, index)) = places.iter().find(|(of, _)| *of == topic).copied() else {
+            return;
+        };
+        if ok {
+            self.topic_known(index, 0);
+        } else {
+            self.topic_away(index);
+        }
+    }
+
     pub(super) fn on_described(&mut self, name: &str, partitions: Result<u32, PublishErrorKind>) {
         let Some(index) = self.topic_index.get(name).copied() else { return };
         let refreshing = std::mem::take(&mut self.topics[index as usize].refreshing);
@@ -102,7 +171,7 @@ impl Core {
         };
         state.backoff = (state.backoff * 2).min(AWAY_MAX);
         if !std::mem::replace(&mut state.told, true) {
-            self.commands.push(Command::Tell(Notice::TopicAway(state.name.clone())));
+            self.commands.push(Command::Tell(state.away()));
         }
         let back: Vec<QueueKey> = state.waiting.drain(..).collect();
         self.ready.extend(back);
@@ -129,7 +198,7 @@ impl Core {
         let state = &mut self.topics[topic as usize];
         state.backoff = AWAY_MIN;
         if std::mem::take(&mut state.told) {
-            self.commands.push(Command::Tell(Notice::TopicBack(state.name.clone())));
+            self.commands.push(Command::Tell(state.back()));
         }
     }
 
@@ -174,9 +243,9 @@ impl Core {
         for state in &mut self.topics {
             match state.partitions {
                 Partitions::Away { until } if now >= until => {
-                    if self.config.pipelined {
+                    if self.config.pipelined || state.schema.is_some() {
                         state.partitions = Partitions::Asked;
-                        self.commands.push(Command::Publish(PublishCommand::Describe(state.name.clone())));
+                        self.commands.push(state.ask());
                     } else {
                         state.partitions = Partitions::Known(0);
                         for key in state.shut.drain(..) {
@@ -189,9 +258,9 @@ impl Core {
                         }
                     }
                 }
-                Partitions::Known(_) if refresh && !state.refreshing => {
+                Partitions::Known(_) if refresh && !state.refreshing && state.schema.is_none() => {
                     state.refreshing = true;
-                    self.commands.push(Command::Publish(PublishCommand::Describe(state.name.clone())));
+                    self.commands.push(state.ask());
                 }
                 Partitions::Unasked | Partitions::Asked | Partitions::Known(_) | Partitions::Away { .. } => {}
             }
@@ -221,17 +290,19 @@ pub(super) fn add_topic(topics: &mut Vec<TopicState>, index: &mut FxHashMap<Arc<
     }
     let number = u32::try_from(topics.len()).unwrap_or(u32::MAX);
     let name: Arc<str> = Arc::from(name);
-    topics.push(TopicState {
-        name: name.clone(),
-        // Without partitions to ask for, a topic is taken to be there until a publish says otherwise.
-        partitions: if pipelined { Partitions::Unasked } else { Partitions::Known(0) },
-        plain_until: Now::ZERO,
-        backoff: AWAY_MIN,
-        told: false,
-        waiting: Vec::new(),
-        shut: Vec::new(),
-        refreshing: false,
-    });
+    topics.push(TopicState::new(name.clone(), None, pipelined));
     index.insert(name, number);
+    number
+}
+
+/// The place of a schema that events of a topic name, which it gets when it is first met.
+pub(super) fn add_schema(topics: &mut Vec<TopicState>, index: &mut FxHashMap<Arc<str>, Vec<(u32, u32)>>, topic: u32, schema: &str) -> u32 {
+    if let Some((_, known)) = index.get(schema).and_then(|places| places.iter().find(|(of, _)| *of == topic)) {
+        return *known;
+    }
+    let number = u32::try_from(topics.len()).unwrap_or(u32::MAX);
+    let (name, schema): (_, Arc<str>) = (topics[topic as usize].name.clone(), Arc::from(schema));
+    topics.push(TopicState::new(name, Some(schema.clone()), true));
+    index.entry(schema).or_default().push((topic, number));
     number
 }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::alone::Reason;
-use super::outage::{Partitions, add_topic};
+use super::outage::{Partitions, add_schema, add_topic};
 use super::queue::{Gate, QueueKey, Why};
 use super::shed::SHED_MIN;
-use super::{Command, Core, HandOver, Known, Now, Policy, PublishCommand, ReadCommand, Way};
+use super::{Command, Core, HandOver, Known, Now, Policy, ReadCommand, Way};
+use crate::event::headers::EVENT_SCHEMA;
 use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LaneLease, Payload, Record, RowId};
 use crate::publish::partitioner::partition_of;
@@ -145,24 +146,37 @@ impl Core {
                 return;
             }
             let topic = add_topic(&mut self.topics, &mut self.topic_index, &row.topic, self.config.pipelined);
-            let state = &mut self.topics[topic as usize];
+            let named = if self.config.learns && !mutant(Mutant::SchemaIgnored) {
+                row.headers.get(EVENT_SCHEMA)
+            } else {
+                None
+            };
+            let schema = named.map(|schema| add_schema(&mut self.topics, &mut self.schema_index, topic, schema));
+            for needed in [Some(topic), schema].into_iter().flatten() {
+                let state = &mut self.topics[needed as usize];
+                match state.partitions {
+                    Partitions::Known(_) => {}
+                    Partitions::Unasked | Partitions::Asked => {
+                        if state.partitions == Partitions::Unasked {
+                            state.partitions = Partitions::Asked;
+                            self.commands.push(state.ask());
+                        }
+                        queue.waiting = true;
+                        state.waiting.push(key);
+                        return;
+                    }
+                    Partitions::Away { .. } => {
+                        let floor = row.id - 1;
+                        state.shut.push(key);
+                        self.shut(key, floor, Why::Topic);
+                        return;
+                    }
+                }
+            }
+            let state = &self.topics[topic as usize];
             let count = match state.partitions {
                 Partitions::Known(count) => count,
-                Partitions::Unasked | Partitions::Asked => {
-                    if state.partitions == Partitions::Unasked {
-                        state.partitions = Partitions::Asked;
-                        self.commands.push(Command::Publish(PublishCommand::Describe(state.name.clone())));
-                    }
-                    queue.waiting = true;
-                    state.waiting.push(key);
-                    return;
-                }
-                Partitions::Away { .. } => {
-                    let floor = row.id - 1;
-                    state.shut.push(key);
-                    self.shut(key, floor, Why::Topic);
-                    return;
-                }
+                Partitions::Unasked | Partitions::Asked | Partitions::Away { .. } => return,
             };
             let route = match partition(row, count) {
                 Some(partition) if self.config.pipelined && row.attempts == 0 && alone.is_none() && state.plain_until <= self.now => {

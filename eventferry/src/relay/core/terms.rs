@@ -34,6 +34,8 @@ pub(crate) enum Fact {
         topic: Arc<str>,
         partitions: Result<u32, PublishErrorKind>,
     },
+    /// The publisher was asked to get ready for a schema.
+    Learned { topic: Arc<str>, schema: Arc<str>, ok: bool },
     /// A session is open.
     SessionOpened { session: u64 },
     /// A session is over (or could not be opened), every report of it has been told, and its client is gone.
@@ -92,6 +94,14 @@ pub(crate) enum Command {
 pub(crate) enum Notice {
     TopicAway(Arc<str>),
     TopicBack(Arc<str>),
+    SchemaAway {
+        topic: Arc<str>,
+        schema: Arc<str>,
+    },
+    SchemaBack {
+        topic: Arc<str>,
+        schema: Arc<str>,
+    },
     BrokerAway,
     BrokerBack,
     /// Relays ended again and again with lanes that are now this one's: their events go one at a time.
@@ -164,6 +174,10 @@ pub(crate) enum PublishCommand {
         topic: Arc<str>,
     },
     Describe(Arc<str>),
+    Learn {
+        topic: Arc<str>,
+        schema: Arc<str>,
+    },
     /// For the lanes of one group.
     OpenSession {
         session: u64,

@@ -6,7 +6,9 @@ use std::time::Duration;
 #[cfg(feature = "kafka")]
 use super::plan::Broker;
 use super::plan::Fault;
+use super::verdict::Breach;
 use super::world::{Event, World};
+use crate::event::headers::EVENT_SCHEMA;
 use crate::event::{IncomingMessage, Message, MessageId};
 use crate::publish::partitioner::partition_of;
 use crate::publish::{Presence, PublishErrorKind, Scope};
@@ -63,6 +65,13 @@ impl World {
                 };
                 Fact::Described { topic, partitions }
             }
+            PublishCommand::Learn { topic, schema } => {
+                let ok = !self.strikes(Fault::NotDescribed);
+                if ok {
+                    self.learned.insert((relay, life, topic.to_string(), schema.to_string()));
+                }
+                Fact::Learned { topic, schema, ok }
+            }
             PublishCommand::OpenSession { session, .. } if self.strikes(Fault::NotOpened) => Fact::SessionOver {
                 session,
                 cause: Some(Cause {
@@ -107,7 +116,20 @@ impl World {
         self.end_session(id, stopped, cause);
     }
 
+    /// A publisher that frames must know the schema of what it is handed.
+    fn check_schema(&mut self, relay: usize, life: u64, way: &Way) {
+        let (Way::Plain { record, .. } | Way::Pipelined { record, .. }) = way else {
+            return;
+        };
+        let Some(schema) = record.headers.get(EVENT_SCHEMA) else { return };
+        if !self.learned.contains(&(relay, life, record.topic.clone(), schema.to_owned())) {
+            let text = format!("relay {relay}.{life} does not know schema {schema}");
+            self.oracle.breach(Breach::Unlearned, Some(record.message_id), text);
+        }
+    }
+
     fn hand_over(&mut self, relay: usize, life: u64, token: u64, way: Way) {
+        self.check_schema(relay, life, &way);
         let (message, letter) = match way {
             Way::Pipelined {
                 session,

@@ -79,6 +79,11 @@ fn a_route_changed_in_flight_is_noticed() {
     noticed(Mutant::RouteChanged, 100, &[Breach::Order], Plan::any);
 }
 
+#[test]
+fn an_event_whose_schema_nobody_knows_is_noticed() {
+    noticed(Mutant::SchemaIgnored, 5, &[Breach::Unlearned], Plan::any);
+}
+
 #[cfg(feature = "kafka")]
 mod kafka {
     use std::time::Duration;

@@ -78,6 +78,7 @@ impl Watched {
             }
             Fact::LeaseCallFailed => Some("a lease statement failed".to_owned()),
             Fact::Described { topic, partitions } => partitions.as_ref().err().map(|kind| format!("topic {topic}: {kind:?}")),
+            Fact::Learned { topic, schema, ok } => (!ok).then(|| format!("schema {schema} of topic {topic} is away")),
             Fact::SessionOpened { session } => Some(format!("session {session} is open")),
             Fact::SessionOver { session, cause } => {
                 Some(format!("session {session} is over: {:?}", cause.as_ref().map(|cause| cause.kind)))
@@ -135,6 +136,7 @@ impl Watched {
             }
             Command::Publish(PublishCommand::Probe { number, .. }) => Some(format!("probes, {number}")),
             Command::Publish(PublishCommand::Describe(topic)) => Some(format!("looks up topic {topic}")),
+            Command::Publish(PublishCommand::Learn { topic, schema }) => Some(format!("learns schema {schema} of topic {topic}")),
             Command::Publish(PublishCommand::OpenSession { session, group }) => Some(format!("opens session {session} of group {group}")),
             Command::Publish(PublishCommand::CloseSession(session)) => Some(format!("closes session {session}")),
             Command::Publish(PublishCommand::HandOver(batch)) => {

@@ -30,6 +30,8 @@ pub(super) enum Breach {
     Letter,
     /// Waited for a partition that is not its own.
     Neighbour,
+    /// Handed over before the publisher knew its schema.
+    Unlearned,
 }
 
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -165,6 +165,8 @@ pub(super) struct World {
     pub(super) oracle: Oracle,
     pub(super) relays: Vec<SimRelay>,
     pub(super) sessions: BTreeMap<SessionId, SimSession>,
+    /// Which process knows which schema of which topic.
+    pub(super) learned: BTreeSet<(usize, u64, String, String)>,
     /// Who has a group's transactional id.
     pub(super) seats: BTreeMap<u8, SessionId>,
     #[cfg(feature = "kafka")]
@@ -209,6 +211,7 @@ impl World {
             oracle: Oracle::default(),
             relays: Vec::new(),
             sessions: BTreeMap::new(),
+            learned: BTreeSet::new(),
             seats: BTreeMap::new(),
             #[cfg(feature = "kafka")]
             kafka: super::kafka::Kafka::default(),
@@ -329,6 +332,7 @@ impl World {
             full_pass: plan.full_pass,
             plain_limit: plan.plain_limit,
             pipelined: plan.broker != Broker::Plain,
+            learns: true,
             groups: plan.groups,
             recover_from_fence: true,
             policy: Policy {

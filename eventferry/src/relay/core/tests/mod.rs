@@ -4,6 +4,7 @@ mod alone;
 mod discard;
 mod groups;
 mod letters;
+mod schemas;
 mod shed;
 
 use std::collections::{HashMap, HashSet};
@@ -37,6 +38,7 @@ fn config() -> CoreConfig {
         full_pass: Duration::from_mins(5),
         plain_limit: 100,
         pipelined: false,
+        learns: false,
         groups: 1,
         recover_from_fence: false,
         policy: Policy {
