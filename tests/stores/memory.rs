@@ -30,6 +30,7 @@ impl Memory {
 impl Harness for Memory {
     type Store = MemoryStore;
     type Transaction = MemoryTransaction;
+    type Schemas = MemoryStore;
     const CONCURRENT_WRITERS: bool = true;
 
     fn store(&self) -> &MemoryStore {
@@ -38,6 +39,10 @@ impl Harness for Memory {
 
     fn table(&self) -> &TableName {
         &self.table
+    }
+
+    fn schemas(&self) -> &MemoryStore {
+        &self.store
     }
 
     async fn begin(&self) -> MemoryTransaction {

@@ -11,6 +11,7 @@ mod operate;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod relaying;
+pub(crate) mod schemas;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "_sql")]
@@ -31,6 +32,7 @@ pub use relaying::{
     AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Taken, Verdict,
     VerdictOutcome,
 };
+pub use schemas::{SchemaTable, StoredSchemas};
 
 /// The most late rows one [`Store::read`] returns, over all lanes together.
 pub const LATE_LIMIT: u32 = 1000;

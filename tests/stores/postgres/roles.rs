@@ -3,8 +3,11 @@
 use std::error::Error;
 
 use eventferry::outbox::{LANES, OnDead, Status};
+use eventferry::schema::{Schema, SchemaKind};
 use eventferry::store::postgres::PostgresStore;
-use eventferry::store::{Fault, InboxTransaction, LaneRead, OpenTransaction, Receipt, RelayId, Retention, Store, StoreErrorKind, Verdict};
+use eventferry::store::{
+    Fault, InboxTransaction, LaneRead, OpenTransaction, Receipt, RelayId, Retention, SchemaTable, Store, StoreErrorKind, Verdict,
+};
 use eventferry::testing::conformance::store::Harness;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -48,6 +51,23 @@ async fn a_producer_needs_insert_and_three_columns_and_nothing_of_the_payload() 
     tx.commit().await.unwrap();
     let refused = sqlx::query("SELECT payload FROM sales.events").execute(&pool).await.unwrap_err();
     assert!(refused.to_string().contains("permission denied"), "{refused}");
+    drop_role(&outbox, &pool).await;
+}
+
+#[tokio::test]
+async fn a_producer_that_writes_its_schemas_needs_insert_and_the_fingerprints() {
+    let outbox = fresh!("sales.events");
+    let pool = role(&outbox, &["USAGE ON SCHEMA sales", "INSERT, SELECT (fingerprint) ON outbox_schema"]).await;
+    let schema = Schema::new(SchemaKind::Json, "Ping", "{}");
+    for _ in 0..2 {
+        pool.put_schemas(&outbox.table, std::slice::from_ref(&schema)).await.unwrap();
+    }
+    let error = pool.find_schema(&outbox.table, &schema.fingerprint()).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        StoreErrorKind::Misconfigured,
+        "the relay's role reads the texts: {error}"
+    );
     drop_role(&outbox, &pool).await;
 }
 

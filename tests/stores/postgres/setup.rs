@@ -79,7 +79,7 @@ async fn ids_in_stock_would_go_against_commit_order() {
 #[tokio::test]
 async fn another_version_of_the_schema_is_refused() {
     let outbox = fresh!("outbox");
-    outbox.run("UPDATE outbox_meta SET version = 2").await;
+    outbox.run("UPDATE outbox_meta SET version = 3").await;
     for error in [
         open(&outbox).await.unwrap_err(),
         PostgresStore::migrate(&outbox.database.pool, &outbox.table).await.unwrap_err(),
@@ -87,6 +87,43 @@ async fn another_version_of_the_schema_is_refused() {
         assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
         assert!(error.to_string().contains("upgrade eventferry"), "{error}");
     }
+}
+
+/// What the first version had: no table of schemas.
+#[tokio::test]
+async fn an_outbox_of_the_first_version_is_brought_up_with_its_events() {
+    let outbox = fresh!("sales.events");
+    let mut tx = outbox.begin().await;
+    tx.insert(&outbox.table, vec![event("42")]).await.unwrap();
+    outbox.commit(tx).await;
+    outbox.run("DROP TABLE outbox_schema; UPDATE outbox_meta SET version = 1").await;
+    let error = open(&outbox).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
+    assert!(error.to_string().contains("run `PostgresStore::migrate`"), "{error}");
+
+    PostgresStore::migrate(&outbox.database.pool, &outbox.table).await.unwrap();
+    open(&outbox).await.unwrap();
+    assert_eq!(read_all(&outbox).await.len(), 1);
+    outbox
+        .run("DELETE FROM outbox; DROP TABLE outbox_schema; UPDATE outbox_meta SET version = 1")
+        .await;
+    PostgresStore::migrate_down(&outbox.database.pool, &outbox.table).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_table_of_schemas_stays_while_an_event_that_waits_names_one() {
+    let outbox = fresh!("sales.events");
+    let mut tx = outbox.begin().await;
+    let mut framed = event("42");
+    framed.headers.set("event-schema", "0".repeat(64));
+    tx.insert(&outbox.table, vec![framed]).await.unwrap();
+    outbox.commit(tx).await;
+    let error = PostgresStore::migrate_down(&outbox.database.pool, &outbox.table).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
+    let cause = error.source().unwrap().to_string();
+    assert!(cause.contains("events that name their schema"), "{cause}");
+    outbox.run("SELECT 1 FROM outbox_schema; UPDATE outbox SET status = 2").await;
+    PostgresStore::migrate_down(&outbox.database.pool, &outbox.table).await.unwrap();
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use eventferry::store::postgres::PostgresStore;
 use eventferry::testing::conformance::store::Harness;
 use eventferry_tests::own_postgres::OwnPostgres;
 use eventferry_tests::postgres::{self as databases, FreshDatabase};
-use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Executor, PgPool, Postgres, Transaction};
 
 /// A fresh outbox; returns from the test where there is no server.
 macro_rules! fresh {
@@ -67,6 +67,7 @@ impl Outbox {
 impl Harness for Outbox {
     type Store = PostgresStore;
     type Transaction = Transaction<'static, Postgres>;
+    type Schemas = PgPool;
     const CONCURRENT_WRITERS: bool = true;
 
     fn store(&self) -> &PostgresStore {
@@ -75,6 +76,10 @@ impl Harness for Outbox {
 
     fn table(&self) -> &TableName {
         &self.table
+    }
+
+    fn schemas(&self) -> &PgPool {
+        &self.database.pool
     }
 
     async fn begin(&self) -> Self::Transaction {

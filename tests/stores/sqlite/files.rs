@@ -134,6 +134,25 @@ async fn only_one_of_two_processes_that_migrate_at_once_makes_the_outbox() {
     delete_file(&file);
 }
 
+/// What the first version had: no table of schemas.
+#[tokio::test]
+async fn an_outbox_of_the_first_version_is_brought_up_with_its_events() {
+    let outbox = Fresh::new().await;
+    put(&outbox.pool, &outbox.table, vec![event("1")]).await;
+    let back = "DROP TABLE outbox_schema; UPDATE outbox_meta SET version = 1";
+    sqlx::raw_sql(back).execute(&outbox.pool).await.unwrap();
+    let error = outbox.store.open(RelayId::random()).await.unwrap_err();
+    assert!(error.to_string().contains("run `SqliteStore::migrate`"), "{error}");
+
+    SqliteStore::migrate(&outbox.pool, &outbox.table).await.unwrap();
+    outbox.store.open(RelayId::random()).await.unwrap();
+    let rows: Vec<_> = read(&outbox.store).await.1.iter().map(Record::row).collect();
+    assert_eq!(rows.len(), 1);
+    outbox.store.done(&rows, Retention::Delete).await.unwrap();
+    sqlx::raw_sql(back).execute(&outbox.pool).await.unwrap();
+    SqliteStore::migrate_down(&outbox.pool, &outbox.table).await.unwrap();
+}
+
 #[tokio::test]
 async fn down_refuses_while_an_event_is_not_delivered() {
     let outbox = Fresh::new().await;

@@ -79,7 +79,7 @@ async fn a_name_with_a_schema() {
 async fn a_schema_version_of_the_future() {
     let outbox = Fresh::new().await;
     run(&outbox, "UPDATE outbox_meta SET version = 99").await;
-    let says: &[&str] = &["`outbox`", "schema version 99", "knows version 1", "upgrade eventferry"];
+    let says: &[&str] = &["`outbox`", "schema version 99", "knows version 2", "upgrade eventferry"];
     assert_says(
         &outbox.store.open(RelayId::random()).await.unwrap_err(),
         StoreErrorKind::Misconfigured,

@@ -79,6 +79,7 @@ fn delete_file(file: &Path) {
 impl Harness for Fresh {
     type Store = SqliteStore;
     type Transaction = Transaction<'static, Sqlite>;
+    type Schemas = SqlitePool;
     const CONCURRENT_WRITERS: bool = false;
 
     fn store(&self) -> &SqliteStore {
@@ -87,6 +88,10 @@ impl Harness for Fresh {
 
     fn table(&self) -> &TableName {
         &self.table
+    }
+
+    fn schemas(&self) -> &SqlitePool {
+        &self.pool
     }
 
     async fn begin(&self) -> Transaction<'static, Sqlite> {

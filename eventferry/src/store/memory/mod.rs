@@ -8,6 +8,7 @@ mod operate;
 #[cfg(all(test, feature = "relay"))]
 pub(crate) mod rehearsal;
 mod relay;
+mod schemas;
 mod state;
 mod transaction;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::event::MessageId;
 use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LANES, NewRecord, Payload, Record, Status};
+use crate::schema::{Fingerprint, Schema};
 use crate::store::memory::inbox::Inbox;
 use crate::store::{DEFER_ABOVE, LATE_LIMIT, Place, Receipt, RelayId, StoreError, StoreErrorKind};
 
@@ -30,6 +31,7 @@ pub(super) struct State {
     /// Which open transaction holds which aggregate.
     locks: HashMap<i64, Tx>,
     inbox: Inbox,
+    pub(super) schemas: HashMap<Fingerprint, Schema>,
     /// Who waits for the end of whom.
     waiting: HashMap<Tx, (Tx, Waker)>,
     pub(super) lanes: Vec<Lane>,
@@ -88,6 +90,7 @@ impl State {
             open: BTreeSet::new(),
             locks: HashMap::new(),
             inbox: Inbox::default(),
+            schemas: HashMap::new(),
             waiting: HashMap::new(),
             lanes: vec![free; usize::from(LANES)],
             relays: HashMap::new(),

@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn every_refusal_names_the_command_that_mends_it() {
         assert!(refusal(|f| f.version = 0).contains("run `PostgresStore::migrate`"));
-        assert!(refusal(|f| f.version = 2).contains("upgrade eventferry"));
+        assert!(refusal(|f| f.version = VERSION + 1).contains("upgrade eventferry"));
         assert!(refusal(|f| f.standby = true).contains("connect to the primary"));
         assert!(refusal(|f| f.lanes = 63).contains("INSERT INTO outbox_lane"));
         assert!(refusal(|f| f.sequence = None).contains("PostgresStore::sql"));

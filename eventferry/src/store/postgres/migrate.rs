@@ -10,9 +10,13 @@ use crate::store::statements::substitute;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The version of the schema that this library writes and reads.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
-const UP_1: &str = include_str!("migrations/0001_outbox.up.sql");
+/// What makes each version, the oldest first.
+const UP: [&str; 2] = [
+    include_str!("migrations/0001_outbox.up.sql"),
+    include_str!("migrations/0002_schema.up.sql"),
+];
 
 impl PostgresStore {
     /// Creates the outbox, or brings it to this library's version; does nothing where it is there already.
@@ -67,7 +71,7 @@ impl PostgresStore {
     /// # Ok::<(), eventferry::NameError>(())
     /// ```
     pub fn sql(table: &TableName) -> String {
-        substitute(UP_1, table).into_owned()
+        UP.map(|up| substitute(up, table)).join("\n")
     }
 }
 
@@ -89,7 +93,7 @@ async fn migrate_in(connection: &mut PgConnection, sql: &Sql) -> Result<i32, sql
         0
     };
     // One for each version, the oldest first.
-    for (version, up) in (1..=VERSION).zip([&sql.up_1]) {
+    for (version, up) in (1..=VERSION).zip([&sql.up_1, &sql.up_2]) {
         if version > current {
             tx.execute(sqlx::raw_sql(up.clone())).await?;
         }
@@ -101,6 +105,11 @@ async fn migrate_in(connection: &mut PgConnection, sql: &Sql) -> Result<i32, sql
 async fn remove_in(connection: &mut PgConnection, sql: &Sql) -> Result<(), sqlx::Error> {
     let mut tx = connection.begin().await?;
     tx.execute(sqlx::query(sql.migration_lock.clone())).await?;
-    tx.execute(sqlx::raw_sql(sql.down_1.clone())).await?;
+    let version: i32 = tx.fetch_one(sqlx::query(sql.stored_version.clone())).await?.try_get(0)?;
+    for (made, down) in [(2, &sql.down_2), (1, &sql.down_1)] {
+        if made <= version {
+            tx.execute(sqlx::raw_sql(down.clone())).await?;
+        }
+    }
     tx.commit().await
 }

@@ -14,6 +14,7 @@ mod migrate;
 mod operate;
 mod read;
 mod row;
+mod schemas;
 mod session;
 
 use std::fmt;
@@ -66,8 +67,12 @@ statements! {
         exists: "sql/exists.sql",
         stored_version: "sql/stored_version.sql",
         migration_lock: "sql/migration_lock.sql",
+        put_schemas: "sql/put_schemas.sql",
+        find_schema: "sql/find_schema.sql",
         up_1: "migrations/0001_outbox.up.sql",
         down_1: "migrations/0001_outbox.down.sql",
+        up_2: "migrations/0002_schema.up.sql",
+        down_2: "migrations/0002_schema.down.sql",
     }
 }
 

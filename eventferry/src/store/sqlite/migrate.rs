@@ -8,12 +8,12 @@ use crate::store::sqlite::{SQL, Sql, SqliteStore};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// What makes each version and what undoes it, the oldest version first.
-fn steps(sql: &Sql) -> [(&SqlStr, &SqlStr); 1] {
-    [(&sql.up_1, &sql.down_1)]
+fn steps(sql: &Sql) -> [(&SqlStr, &SqlStr); 2] {
+    [(&sql.up_1, &sql.down_1), (&sql.up_2, &sql.down_2)]
 }
 
 /// The version this build writes and reads.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 impl SqliteStore {
     /// Makes the outbox, or brings it to this build's version. Does nothing if it is there already.
@@ -77,7 +77,10 @@ impl SqliteStore {
         if there > VERSION {
             return Err(wrong_version(table, there));
         }
-        for (_, down) in steps(&sql).into_iter().rev() {
+        for (version, (_, down)) in (1..).zip(steps(&sql)).collect::<Vec<_>>().into_iter().rev() {
+            if version > there {
+                continue;
+            }
             let undone = sqlx::raw_sql(down.clone()).execute(&mut *tx).await;
             undone.map_err(|source| refused_or_failed(table, source))?;
         }

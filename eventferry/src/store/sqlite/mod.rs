@@ -47,6 +47,7 @@ mod migrate;
 mod operate;
 mod read;
 mod row;
+mod schemas;
 
 use std::fmt;
 use std::sync::Arc;
@@ -83,6 +84,8 @@ statements! {
         move_rows: "sql/move.sql",
         not_asked: "sql/not_asked.sql",
         purge: "sql/purge.sql",
+        find_schema: "sql/find_schema.sql",
+        put_schemas: "sql/put_schemas.sql",
         read: "sql/read.sql",
         read_aggregates: "sql/read_aggregates.sql",
         read_due: "sql/read_due.sql",
@@ -99,6 +102,8 @@ statements! {
         version: "sql/version.sql",
         up_1: "migrations/0001_outbox.up.sql",
         down_1: "migrations/0001_outbox.down.sql",
+        up_2: "migrations/0002_schema.up.sql",
+        down_2: "migrations/0002_schema.down.sql",
     }
 }
 

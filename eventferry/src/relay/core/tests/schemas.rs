@@ -121,14 +121,20 @@ fn events_of_two_schemas_of_one_aggregate_go_together_on_one_route() {
     bench.read(|batch| batch.fresh = vec![with_schema(1, "a", "x"), with_schema(2, "a", "y")]);
     bench.answer_topic(Ok(1));
     bench.learned("x", true);
-    let session = bench.commands.iter().find_map(|command| match command {
-        Command::Publish(PublishCommand::OpenSession { session, .. }) => Some(*session),
-        _ => None,
+    let session = bench.commands.iter().find_map(|command| {
+        let Command::Publish(PublishCommand::OpenSession { session, .. }) = command else {
+            return None;
+        };
+        Some(*session)
     });
     bench.turn([Fact::SessionOpened {
         session: session.expect("a session is opened"),
     }]);
     assert_eq!(bench.ids(), [1]);
     bench.learned("y", true);
-    assert_eq!(bench.ids(), [2], "a second schema is no other route: nothing has been delivered yet");
+    assert_eq!(
+        bench.ids(),
+        [2],
+        "a second schema is no other route: nothing has been delivered yet"
+    );
 }

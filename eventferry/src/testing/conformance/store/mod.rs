@@ -19,13 +19,14 @@ pub mod late;
 pub mod operate;
 pub mod order;
 pub mod reading;
+pub mod schemas;
 mod support;
 pub mod verdicts;
 
 use std::future::Future;
 
 use crate::event::TableName;
-use crate::store::{InboxTransaction, Operate, Store};
+use crate::store::{InboxTransaction, Operate, SchemaTable, Store};
 
 /// One fresh outbox, and how to write into it.
 ///
@@ -46,10 +47,12 @@ use crate::store::{InboxTransaction, Operate, Store};
 /// impl Harness for Memory {
 ///     type Store = MemoryStore;
 ///     type Transaction = MemoryTransaction;
+///     type Schemas = MemoryStore;
 ///     const CONCURRENT_WRITERS: bool = true;
 ///
 ///     fn store(&self) -> &MemoryStore { &self.store }
 ///     fn table(&self) -> &TableName { &self.table }
+///     fn schemas(&self) -> &MemoryStore { &self.store }
 ///     async fn begin(&self) -> MemoryTransaction { self.store.begin() }
 ///     async fn commit(&self, tx: MemoryTransaction) { tx.commit() }
 ///     async fn rollback(&self, tx: MemoryTransaction) { tx.rollback() }
@@ -71,6 +74,8 @@ pub trait Harness: Send + Sync {
     type Store: Store + Operate;
     /// Its open transaction, which also keeps the inbox.
     type Transaction: InboxTransaction + 'static;
+    /// What the schemas beside the outbox are reached by: a pool.
+    type Schemas: SchemaTable;
 
     /// Whether two transactions can both have written and not ended. Where a database lets only one write at a time, no row is ever late,
     /// and the cases about late rows say just that.
@@ -81,6 +86,9 @@ pub trait Harness: Send + Sync {
 
     /// The outbox's table.
     fn table(&self) -> &TableName;
+
+    /// The schemas beside the outbox.
+    fn schemas(&self) -> &Self::Schemas;
 
     /// Begins a transaction that waits for others rather than fail at once.
     fn begin(&self) -> impl Future<Output = Self::Transaction> + Send;
@@ -247,6 +255,12 @@ macro_rules! conformance_store {
                 a_place_with_a_nul_is_refused
                 what_was_handled_long_ago_is_forgotten_in_chunks
             }
+            schemas {
+                a_schema_that_was_written_is_found
+                schemas_are_written_by_several_at_once
+                a_schema_with_a_nul_is_refused
+                schemas_of_a_table_that_is_not_there_are_an_error
+            }
         }
     };
     (@cases $name:ident, $harness:expr; $($group:ident { $($case:ident)+ })+) => {
@@ -280,6 +294,7 @@ mod tests {
             include_str!("operate.rs"),
             include_str!("order.rs"),
             include_str!("reading.rs"),
+            include_str!("schemas.rs"),
             include_str!("verdicts.rs"),
         ];
         let mut cases = 0;
