@@ -5,8 +5,9 @@
 //!
 //! In place of EVENTS: `latency [SECONDS]` of one healthy aggregate beside millions of rows that wait, `held [EVENTS]` for the rate beside a
 //! transaction held open and rows that wait, `purge` of a million rows while events flow. These start a PostgreSQL of their own, with fsync.
-//! `partitions [EVENTS]` for the rate of three partitions while a fourth has no leader or a frozen one, on two brokers of its own;
-//! `transactions [EVENTS]` for the client alone with and without them.
+//! `partitions [EVENTS]` for the rate of three partitions while a fourth has no leader or a frozen one, on two brokers of its own; `refused
+//! [EVENTS]` for the rate of all others while one event in a hundred is more than its topic takes; `transactions [EVENTS]` for the client
+//! alone with and without them.
 
 mod brokers;
 mod load;
@@ -33,10 +34,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (what, count) = (args.next(), args.next().map(|n| n.parse()).transpose()?);
     let events: u64 = match what.as_deref() {
         None => 200_000,
-        Some("latency") => return load::latency(&kafka, count.unwrap_or(30)).await,
+        Some("latency") => return load::latency(&kafka, count.unwrap_or(50)).await,
         Some("held") => return load::held(&kafka, count.unwrap_or(200_000)).await,
         Some("purge") => return load::purge(&kafka).await,
-        Some("partitions") => return brokers::partitions(count.unwrap_or(150_000)).await,
+        Some("partitions") => return brokers::partitions(count.unwrap_or(400_000)).await,
+        Some("refused") => return brokers::refused(&kafka, count.unwrap_or(200_000)).await,
         Some("transactions") => return brokers::transactions(&kafka, count.unwrap_or(100_000)).await,
         Some(events) => events.parse()?,
     };
@@ -54,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn say(label: &str, events: u64, time: Duration) -> std::io::Result<()> {
+fn say(label: &str, events: u64, time: Duration) -> load::Outcome {
     let rate = u128::from(events) * 1_000_000 / time.as_micros().max(1);
     load::say(&format!("{label}: {events} events in {:.2} s, {rate} a second", time.as_secs_f64()))
 }
