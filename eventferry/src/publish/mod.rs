@@ -4,6 +4,7 @@
 //! flight without ever breaking the prefix rule; only Kafka's needs it.
 
 mod error;
+mod framed;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
@@ -14,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use error::{PublishError, PublishErrorKind, Scope};
+pub use framed::Framed;
 
 use crate::event::Message;
 

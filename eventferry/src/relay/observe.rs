@@ -73,16 +73,17 @@ pub(super) fn not_described(topic: &str, error: &PublishError) {
 }
 
 /// Each try of a schema that is away; that it is away is told once, by `tell`.
-pub(super) fn not_learned(topic: &str, schema: &str, error: &PublishError) {
-    tracing::debug!(error = error as &dyn StdError, topic, schema, "failed to get ready for a schema");
+pub(super) fn not_learned(topic: &str, schema: &str, problem: &str) {
+    tracing::debug!(problem, topic, schema, "failed to get ready for a schema");
 }
 
 pub(super) fn tell(notice: &Notice) {
     match notice {
-        Notice::SchemaAway { topic, schema } => tracing::warn!(
+        Notice::SchemaAway { topic, schema, problem } => tracing::warn!(
             topic = &**topic,
             schema = &**schema,
-            "a schema has no id yet; its events wait, uncounted, until that is mended: the log at level debug says what each try met"
+            problem,
+            "a schema has no id yet; its events wait, uncounted, until that is mended"
         ),
         Notice::SchemaBack { topic, schema } => tracing::info!(topic = &**topic, schema = &**schema, "a schema has its id"),
         Notice::TopicAway(topic) => {

@@ -121,15 +121,15 @@ impl<P: Publisher> Stage<P> {
                         Some(learns) => timeout(deadline, learns.learn(&topic, &schema)).await,
                         None => Ok(Ok(())),
                     };
-                    let ok = match learned {
-                        Ok(Ok(())) => true,
-                        Ok(Err(error)) => {
-                            observe::not_learned(&topic, &schema, &error);
-                            false
-                        }
-                        Err(_) => false,
+                    let problem = match learned {
+                        Ok(Ok(())) => None,
+                        Ok(Err(error)) => Some(observe::chain(&error)),
+                        Err(_) => Some(format!("no answer within {deadline:?}")),
                     };
-                    Answer::Facts(vec![Fact::Learned { topic, schema, ok }])
+                    if let Some(problem) = &problem {
+                        observe::not_learned(&topic, &schema, problem);
+                    }
+                    Answer::Facts(vec![Fact::Learned { topic, schema, problem }])
                 });
             }
             PublishCommand::OpenSession { session: number, group } => {

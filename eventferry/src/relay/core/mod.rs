@@ -379,7 +379,7 @@ impl Core {
             Fact::Due { number, rows } => self.on_due(number, rows),
             Fact::Loaded { row, key, payload } => self.on_loaded(row, key, payload),
             Fact::Described { topic, partitions } => self.on_described(&topic, partitions),
-            Fact::Learned { topic, schema, ok } => self.on_learned(&topic, &schema, ok),
+            Fact::Learned { topic, schema, problem } => self.on_learned(&topic, &schema, problem),
             Fact::SessionOpened { session } => self.on_session_opened(session),
             Fact::SessionOver { session, cause } => self.on_session_over(session, cause.as_ref()),
             Fact::Delivered(tokens) => self.on_delivered(&tokens),

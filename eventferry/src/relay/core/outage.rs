@@ -69,13 +69,14 @@ impl TopicState {
         })
     }
 
-    fn away(&self) -> Notice {
+    fn away(&self, problem: String) -> Notice {
         let topic = self.name.clone();
         match &self.schema {
             None => Notice::TopicAway(topic),
             Some(schema) => Notice::SchemaAway {
                 topic,
                 schema: schema.clone(),
+                problem,
             },
         }
     }
@@ -93,7 +94,7 @@ impl TopicState {
 }
 
 impl Core {
-    pub(super) fn on_learned(&mut self, topic: &str, schema: &str, ok: bool) {
+    pub(super) fn on_learned(&mut self, topic: &str, schema: &str, problem: Option<String>) {
         let Some(topic) = self.topic_index.get(topic).copied() else {
             return;
         };
@@ -101,10 +102,9 @@ impl Core {
         let Some((_, index)) = places.iter().find(|(of, _)| *of == topic).copied() else {
             return;
         };
-        if ok {
-            self.topic_known(index, 0);
-        } else {
-            self.topic_away(index);
+        match problem {
+            None => self.topic_known(index, 0),
+            Some(problem) => self.away(index, problem),
         }
     }
 
@@ -161,6 +161,10 @@ impl Core {
     }
 
     pub(super) fn topic_away(&mut self, topic: u32) {
+        self.away(topic, String::new());
+    }
+
+    fn away(&mut self, topic: u32, problem: String) {
         let now = self.now;
         let state = &mut self.topics[topic as usize];
         if let Partitions::Away { .. } = state.partitions {
@@ -171,7 +175,7 @@ impl Core {
         };
         state.backoff = (state.backoff * 2).min(AWAY_MAX);
         if !std::mem::replace(&mut state.told, true) {
-            self.commands.push(Command::Tell(state.away()));
+            self.commands.push(Command::Tell(state.away(problem)));
         }
         let back: Vec<QueueKey> = state.waiting.drain(..).collect();
         self.ready.extend(back);

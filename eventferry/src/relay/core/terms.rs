@@ -35,7 +35,11 @@ pub(crate) enum Fact {
         partitions: Result<u32, PublishErrorKind>,
     },
     /// The publisher was asked to get ready for a schema.
-    Learned { topic: Arc<str>, schema: Arc<str>, ok: bool },
+    Learned {
+        topic: Arc<str>,
+        schema: Arc<str>,
+        problem: Option<String>,
+    },
     /// A session is open.
     SessionOpened { session: u64 },
     /// A session is over (or could not be opened), every report of it has been told, and its client is gone.
@@ -97,6 +101,7 @@ pub(crate) enum Notice {
     SchemaAway {
         topic: Arc<str>,
         schema: Arc<str>,
+        problem: String,
     },
     SchemaBack {
         topic: Arc<str>,

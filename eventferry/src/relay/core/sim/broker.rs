@@ -70,7 +70,8 @@ impl World {
                 if ok {
                     self.learned.insert((relay, life, topic.to_string(), schema.to_string()));
                 }
-                Fact::Learned { topic, schema, ok }
+                let problem = (!ok).then(String::new);
+                Fact::Learned { topic, schema, problem }
             }
             PublishCommand::OpenSession { session, .. } if self.strikes(Fault::NotOpened) => Fact::SessionOver {
                 session,

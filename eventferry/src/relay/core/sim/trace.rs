@@ -78,7 +78,7 @@ impl Watched {
             }
             Fact::LeaseCallFailed => Some("a lease statement failed".to_owned()),
             Fact::Described { topic, partitions } => partitions.as_ref().err().map(|kind| format!("topic {topic}: {kind:?}")),
-            Fact::Learned { topic, schema, ok } => (!ok).then(|| format!("schema {schema} of topic {topic} is away")),
+            Fact::Learned { topic, schema, problem } => problem.as_ref().map(|_| format!("schema {schema} of topic {topic} is away")),
             Fact::SessionOpened { session } => Some(format!("session {session} is open")),
             Fact::SessionOver { session, cause } => {
                 Some(format!("session {session} is over: {:?}", cause.as_ref().map(|cause| cause.kind)))

@@ -34,7 +34,8 @@ impl Bench {
 
     fn learned(&mut self, schema: &str, ok: bool) {
         let (topic, schema) = (Arc::from("t"), Arc::from(schema));
-        self.turn([Fact::Learned { topic, schema, ok }]);
+        let problem = (!ok).then(|| "no such row".to_owned());
+        self.turn([Fact::Learned { topic, schema, problem }]);
     }
 
     fn told(&mut self) -> Vec<Notice> {
@@ -97,6 +98,7 @@ fn a_schema_that_is_away_is_asked_for_again_and_told_of_once() {
         let away = Notice::SchemaAway {
             topic: topic.clone(),
             schema: schema.clone(),
+            problem: "no such row".to_owned(),
         };
         assert_eq!(bench.told(), [away]);
         bench.learned("x", true);

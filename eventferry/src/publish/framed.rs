@@ -1,0 +1,271 @@
+//! A schema registry's frame on payloads, on the way to any publisher.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::event::{Message, headers};
+use crate::publish::{
+    BoxFuture, Delivery, Full, Learns, Pipelined, Presence, PublishError, PublishErrorKind, Publisher, Report, Scope, Seat, Session,
+};
+use crate::schema::{Fingerprint, Schema, SchemaId, SchemaRegistry, SchemaSource, SubjectStrategy, frame};
+
+/// Puts the frame of a schema registry (Confluent's wire format) on the payloads of events that name their schema, and hands them on.
+///
+/// Nothing is decoded: an event names its schema by a fingerprint, the schema itself was written beside the outbox by the service
+/// ([`Outbox::register`](crate::Outbox::register)), and the registry says its id. Events that name no schema, and tombstones, travel as they
+/// are. On the wire the header [`event-schema-id`](headers::EVENT_SCHEMA_ID) stands in place of the fingerprint.
+///
+/// While the schema of an event is not to be had (nobody wrote it yet, the registry is away or refuses it), the event waits in its place and
+/// nothing is counted; events of other schemas go on. An id is asked for once and kept as long as the publisher lives.
+///
+/// # Examples
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use eventferry::publish::{Framed, memory::MemoryPublisher};
+/// use eventferry::schema::{RegistryError, Schema, SchemaId, SchemaKind, SchemaRegistry, Subject};
+/// use eventferry::store::{SchemaTable, StoredSchemas, memory::MemoryStore};
+/// use eventferry::{Message, Publisher, TableName};
+///
+/// struct Seven; // a registry that gives every schema the id 7
+///
+/// impl SchemaRegistry for Seven {
+///     async fn id_of(&self, _: &Subject, _: &Schema) -> Result<SchemaId, RegistryError> {
+///         Ok(SchemaId::new(7))
+///     }
+///     async fn schema_of(&self, _: SchemaId) -> Result<Schema, RegistryError> {
+///         # unreachable!();
+///         // ...
+///     }
+/// }
+///
+/// let store = MemoryStore::new();
+/// let schema = Schema::new(SchemaKind::Json, "Ping", "{}");
+/// store.put_schemas(&TableName::default(), &[schema.clone()]).await?;
+///
+/// let broker = MemoryPublisher::new();
+/// let publisher = Framed::new(broker.clone(), Seven, StoredSchemas::new(store, TableName::default()));
+/// publisher.publish(&Message::new("pings", "{}").with_header("event-schema", schema.fingerprint().as_str())).await?;
+///
+/// let message = &broker.messages("pings")[0];
+/// assert_eq!(message.payload(), Some(&b"\0\0\0\0\x07{}"[..]));
+/// assert_eq!(message.headers().get("event-schema-id"), Some("7"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct Framed<P, R, S> {
+    publisher: P,
+    registry: R,
+    source: S,
+    strategy: SubjectStrategy,
+    ids: Arc<Ids>,
+}
+
+/// The ids that are known: by schema, then by topic.
+#[derive(Default)]
+struct Ids(RwLock<HashMap<String, Vec<OfTopic>>>);
+
+type OfTopic = (String, Arc<Known>);
+
+struct Known {
+    schema: Schema,
+    id: SchemaId,
+}
+
+impl<P, R, S> Framed<P, R, S> {
+    /// Frames what `publisher` is given: schemas out of `source`, their ids from `registry`, subjects by
+    /// [`SubjectStrategy::TopicRecordName`].
+    pub fn new(publisher: P, registry: R, source: S) -> Self {
+        Self {
+            publisher,
+            registry,
+            source,
+            strategy: SubjectStrategy::default(),
+            ids: Arc::default(),
+        }
+    }
+
+    /// Names subjects another way.
+    #[must_use = "the publisher is returned, not changed in place"]
+    pub fn subjects(mut self, strategy: SubjectStrategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+}
+
+impl<P, R: SchemaRegistry, S: SchemaSource> Framed<P, R, S> {
+    /// The id of a schema on a topic, asked for if it is not known yet.
+    async fn id_of(&self, topic: &str, schema: &str) -> Result<Arc<Known>, PublishError> {
+        if let Some(known) = self.ids.get(topic, schema) {
+            return Ok(known);
+        }
+        let waits = |why: String| PublishError::new(PublishErrorKind::Unavailable(Scope::Topic), why);
+        let fingerprint = Fingerprint::parse(schema).ok_or_else(|| {
+            let name = headers::EVENT_SCHEMA;
+            waits(format!("an event of topic `{topic}` has a header `{name}` that is no fingerprint"))
+        })?;
+        let found = self.source.find(&fingerprint).await.map_err(|error| {
+            let text = format!("failed to look up the schema {fingerprint} of an event of topic `{topic}`");
+            waits(text).with_source(error)
+        })?;
+        let schema = found.ok_or_else(|| {
+            waits(format!(
+                "the schema {fingerprint} of an event of topic `{topic}` is not beside the outbox: the service writes it by `register`"
+            ))
+        })?;
+        let subject = self.strategy.subject(topic, &schema.name);
+        let id = self.registry.id_of(&subject, &schema).await.map_err(|error| {
+            let text = format!("failed to get the id of a schema of topic `{topic}`");
+            waits(text).with_source(error)
+        })?;
+        Ok(self.ids.put(topic, &fingerprint, Known { schema, id }))
+    }
+}
+
+impl Ids {
+    fn get(&self, topic: &str, schema: &str) -> Option<Arc<Known>> {
+        let ids = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, known) = ids.get(schema)?.iter().find(|(of, _)| of == topic)?;
+        Some(Arc::clone(known))
+    }
+
+    fn put(&self, topic: &str, schema: &Fingerprint, known: Known) -> Arc<Known> {
+        let known = Arc::new(known);
+        let mut ids = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let of_schema = ids.entry(schema.as_str().to_owned()).or_default();
+        if of_schema.iter().all(|(of, _)| of != topic) {
+            of_schema.push((topic.to_owned(), Arc::clone(&known)));
+        }
+        known
+    }
+}
+
+/// What has to be framed of a message: the topic and the schema it names. None if it travels as it is.
+fn named(message: &Message) -> Option<(&str, &str)> {
+    let schema = message.headers.get(headers::EVENT_SCHEMA)?;
+    message.payload.as_ref()?;
+    // A dead letter keeps the subject of the topic it was meant for.
+    let topic = message.headers.get(headers::DLQ_ORIGINAL_TOPIC).unwrap_or(&message.topic);
+    Some((topic, schema))
+}
+
+fn put_frame(message: &mut Message, known: &Known) {
+    if let Some(payload) = &message.payload {
+        message.payload = Some(frame::put(known.id, &known.schema, payload));
+        message.headers.remove(headers::EVENT_SCHEMA);
+        message.headers.set(headers::EVENT_SCHEMA_ID, known.id.to_string());
+    }
+}
+
+impl<P: Publisher, R: SchemaRegistry, S: SchemaSource> Publisher for Framed<P, R, S> {
+    async fn publish(&self, message: &Message) -> Result<Delivery, PublishError> {
+        let Some((topic, schema)) = named(message) else {
+            return self.publisher.publish(message).await;
+        };
+        let known = self.id_of(topic, schema).await?;
+        let mut framed = message.clone();
+        put_frame(&mut framed, &known);
+        self.publisher.publish(&framed).await
+    }
+
+    fn probe(&self) -> impl Future<Output = Presence> + Send {
+        self.publisher.probe()
+    }
+
+    fn pipelined(&self) -> Option<&dyn Pipelined> {
+        self.publisher.pipelined().map(|_| self as &dyn Pipelined)
+    }
+
+    fn learns(&self) -> Option<&dyn Learns> {
+        Some(self)
+    }
+}
+
+impl<P: Publisher, R: SchemaRegistry, S: SchemaSource> Learns for Framed<P, R, S> {
+    fn learn<'a>(&'a self, topic: &'a str, schema: &'a str) -> BoxFuture<'a, Result<(), PublishError>> {
+        Box::pin(async move { self.id_of(topic, schema).await.map(drop) })
+    }
+}
+
+impl<P: Publisher, R: SchemaRegistry, S: SchemaSource> Pipelined for Framed<P, R, S> {
+    fn open<'a>(&'a self, seat: Seat<'a>) -> BoxFuture<'a, Result<Box<dyn Session>, PublishError>> {
+        Box::pin(async move {
+            let session = match self.publisher.pipelined() {
+                Some(pipelined) => pipelined.open(seat).await?,
+                None => return Err(gone()),
+            };
+            Ok(Box::new(FramedSession {
+                session,
+                ids: Arc::clone(&self.ids),
+                refused: Vec::new(),
+            }) as Box<dyn Session>)
+        })
+    }
+
+    fn groups(&self) -> u8 {
+        self.publisher.pipelined().map_or(1, Pipelined::groups)
+    }
+
+    fn partitions<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u32, PublishError>> {
+        match self.publisher.pipelined() {
+            Some(pipelined) => pipelined.partitions(topic),
+            None => Box::pin(async { Err(gone()) }),
+        }
+    }
+}
+
+fn gone() -> PublishError {
+    PublishError::new(
+        PublishErrorKind::Unavailable(Scope::Publisher),
+        "failed to use a session: the publisher has none any more",
+    )
+}
+
+/// A session that frames what is handed over. Every id is known by then: the relay asked for it ([`Learns`]).
+struct FramedSession {
+    session: Box<dyn Session>,
+    ids: Arc<Ids>,
+    refused: Vec<Report>,
+}
+
+impl Session for FramedSession {
+    fn hand_over(&mut self, token: u64, partition: i32, mut message: Message) -> Result<(), Full> {
+        // What came back for want of room has its frame already, and names no schema any more.
+        if let Some((topic, schema)) = named(&message) {
+            let Some(known) = self.ids.get(topic, schema) else {
+                let text = format!("failed to hand over an event of topic `{topic}`: the id of its schema was not asked for");
+                let error = PublishError::new(PublishErrorKind::Unavailable(Scope::Topic), text);
+                self.refused.push(Report::new(token, Err(error)));
+                return Ok(());
+            };
+            put_frame(&mut message, &known);
+        }
+        self.session.hand_over(token, partition, message)
+    }
+
+    fn reports(&mut self) -> BoxFuture<'_, Vec<Report>> {
+        if self.refused.is_empty() {
+            return self.session.reports();
+        }
+        let refused = std::mem::take(&mut self.refused);
+        Box::pin(async { refused })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, Vec<Report>> {
+        Box::pin(async move {
+            let mut reports = self.session.close().await;
+            reports.extend(self.refused);
+            reports
+        })
+    }
+}
+
+impl<P: fmt::Debug, R, S> fmt::Debug for Framed<P, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Framed")
+            .field("publisher", &self.publisher)
+            .field("subjects", &self.strategy)
+            .finish_non_exhaustive()
+    }
+}
