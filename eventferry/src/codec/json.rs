@@ -17,6 +17,7 @@ pub struct Json;
 
 impl Format for Json {
     const CONTENT_TYPE: &'static str = "application/json";
+    const KIND: Option<SchemaKind> = Some(SchemaKind::Json);
 }
 
 impl<'de, E: Deserialize<'de>> Decode<'de, E> for Json {

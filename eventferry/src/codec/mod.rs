@@ -34,16 +34,19 @@ mod versions;
 pub use error::{CodecError, CodecErrorKind, Violation};
 #[cfg(feature = "json")]
 pub use json::Json;
-pub use versions::{Earlier, EventSchema, History, VersionError, Versions};
+pub use versions::{Earlier, EventSchema, History, VersionError, Versions, Wire};
 
 pub(crate) use versions::Version;
 
-use crate::schema::Schema;
+use crate::schema::{Schema, SchemaKind};
 
 /// A format of payloads.
 pub trait Format {
     /// The media type, in the header `content-type`.
     const CONTENT_TYPE: &'static str;
+
+    /// The kind of schema that a schema registry knows the format by; none if it knows none such.
+    const KIND: Option<SchemaKind> = None;
 }
 
 /// A format that can write `E`.

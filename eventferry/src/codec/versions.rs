@@ -1,9 +1,11 @@
 //! Old payloads: the chain of versions behind an event, walked by the compiler.
 
+use std::fmt;
+
 use crate::codec::{Checker, CodecError, Contract, Decode, Describe, Format};
 use crate::event::check::check_upcast;
 use crate::event::{Oldest, OutboxEvent, UpcastFrom};
-use crate::schema::Schema;
+use crate::schema::{Schema, SchemaKind, frame};
 
 /// Why no version of an event took a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,15 +19,59 @@ pub enum VersionError {
     Codec(CodecError),
 }
 
+/// A payload as it came.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Wire<'de> {
+    /// The media type that the message says, if it says one.
+    pub content_type: Option<&'de str>,
+    /// Whether a schema registry's frame stood before the bytes. For Protobuf they begin with the place of the message in its file then.
+    pub framed: bool,
+    /// What follows the frame, or all.
+    pub bytes: &'de [u8],
+}
+
+impl<'de> Wire<'de> {
+    /// A payload without a frame.
+    pub fn plain(content_type: Option<&'de str>, bytes: &'de [u8]) -> Self {
+        Self {
+            content_type,
+            framed: false,
+            bytes,
+        }
+    }
+
+    /// The encoded event alone, in a format of this kind.
+    pub(crate) fn event(self, kind: Option<SchemaKind>) -> Result<&'de [u8], CodecError> {
+        if !self.framed || kind != Some(SchemaKind::Protobuf) {
+            return Ok(self.bytes);
+        }
+        // The header `event-type` has said which message it is.
+        let found = frame::take_message_index(self.bytes);
+        found
+            .map(|(_, event)| event)
+            .ok_or_else(|| CodecError::decode("its frame ends too early"))
+    }
+}
+
+impl fmt::Debug for Wire<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("framed", &self.framed)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// An event that can be read from payloads of its own version and of every version before it.
 ///
 /// Implemented for every event whose versions can all be read; nothing to write.
 pub trait Versions<'de>: OutboxEvent + Sized {
-    /// Reads a payload of a version. `content_type` is what the message says, if it says.
+    /// Reads a payload of a version.
     ///
     /// # Errors
     /// [`VersionError`].
-    fn decode_version(version: u32, content_type: Option<&str>, bytes: &'de [u8]) -> Result<Self, VersionError>;
+    fn decode_version(version: u32, wire: Wire<'de>) -> Result<Self, VersionError>;
 }
 
 impl<'de, E> Versions<'de> for E
@@ -34,15 +80,16 @@ where
     E::Format: Decode<'de, E>,
     E::Previous: Earlier<'de, E>,
 {
-    fn decode_version(version: u32, content_type: Option<&str>, bytes: &'de [u8]) -> Result<Self, VersionError> {
+    fn decode_version(version: u32, wire: Wire<'de>) -> Result<Self, VersionError> {
         if version == E::VERSION {
             let ours = <E::Format as Format>::CONTENT_TYPE;
-            if content_type.is_some_and(|theirs| !same_media_type(theirs, ours)) {
+            if wire.content_type.is_some_and(|theirs| !same_media_type(theirs, ours)) {
                 return Err(VersionError::ContentType(ours));
             }
-            return <E::Format as Decode<'de, E>>::decode(bytes).map_err(VersionError::Codec);
+            let event = wire.event(<E::Format as Format>::KIND).map_err(VersionError::Codec)?;
+            return <E::Format as Decode<'de, E>>::decode(event).map_err(VersionError::Codec);
         }
-        <E::Previous as Earlier<'de, E>>::decode_earlier(version, content_type, bytes)
+        <E::Previous as Earlier<'de, E>>::decode_earlier(version, wire)
     }
 }
 
@@ -52,11 +99,11 @@ pub trait Earlier<'de, E> {
     ///
     /// # Errors
     /// [`VersionError`].
-    fn decode_earlier(version: u32, content_type: Option<&str>, bytes: &'de [u8]) -> Result<E, VersionError>;
+    fn decode_earlier(version: u32, wire: Wire<'de>) -> Result<E, VersionError>;
 }
 
 impl<E> Earlier<'_, E> for Oldest {
-    fn decode_earlier(_: u32, _: Option<&str>, _: &[u8]) -> Result<E, VersionError> {
+    fn decode_earlier(_: u32, _: Wire<'_>) -> Result<E, VersionError> {
         Err(VersionError::Unknown)
     }
 }
@@ -66,8 +113,8 @@ where
     P: Versions<'de>,
     E: From<P>,
 {
-    fn decode_earlier(version: u32, content_type: Option<&str>, bytes: &'de [u8]) -> Result<E, VersionError> {
-        P::decode_version(version, content_type, bytes).map(E::from)
+    fn decode_earlier(version: u32, wire: Wire<'de>) -> Result<E, VersionError> {
+        P::decode_version(version, wire).map(E::from)
     }
 }
 
@@ -96,6 +143,8 @@ pub struct Version {
     pub(crate) name: &'static str,
     pub(crate) number: u32,
     pub(crate) content_type: &'static str,
+    #[cfg_attr(not(feature = "json-schema"), expect(dead_code, reason = "there is no checker that would need it"))]
+    pub(crate) kind: Option<SchemaKind>,
     pub(crate) schema: fn(Contract) -> String,
     pub(crate) registered: fn() -> Option<Schema>,
     #[cfg_attr(not(feature = "json-schema"), expect(dead_code, reason = "there is no checker to ask for"))]
@@ -112,6 +161,9 @@ pub trait History {
     /// The checker of the version itself.
     #[doc(hidden)]
     fn checker(contract: Contract) -> Result<Checker, CodecError>;
+    /// The schema of the version itself, as a schema registry takes it.
+    #[doc(hidden)]
+    fn registered() -> Option<Schema>;
     /// Name and version of the version before this one.
     #[doc(hidden)]
     const BEFORE: Option<(&'static str, u32)>;
@@ -160,14 +212,19 @@ where
             name: E::NAME,
             number: E::VERSION,
             content_type: <E::Format as Format>::CONTENT_TYPE,
+            kind: <E::Format as Format>::KIND,
             schema: <E::Format as Describe<E>>::schema,
-            registered: <E::Format as Describe<E>>::registered,
+            registered: <E as History>::registered,
             checker: <E as History>::checker,
         });
     }
 
     fn checker(contract: Contract) -> Result<Checker, CodecError> {
         <E::Format as Describe<E>>::checker(contract)
+    }
+
+    fn registered() -> Option<Schema> {
+        <E::Format as Describe<E>>::registered()
     }
 
     const BEFORE: Option<(&'static str, u32)> = <E::Previous as Past>::LATEST;

@@ -1,8 +1,9 @@
 //! Reading messages as typed events.
 
-use crate::codec::{CodecErrorKind, VersionError, Versions};
+use crate::codec::{CodecErrorKind, VersionError, Versions, Wire};
 use crate::event::{IncomingMessage, OutboxEvent, headers};
 use crate::registry::{DecodeError, DecodeErrorKind, EventOf, EventSet, Outbox};
+use crate::schema::{SchemaId, frame};
 
 impl<S: EventSet> Outbox<S> {
     /// Reads a message as one of the set's events.
@@ -17,8 +18,8 @@ impl<S: EventSet> Outbox<S> {
     pub fn decode<M: IncomingMessage + ?Sized>(&self, message: &M) -> Result<S, DecodeError> {
         let index = self.find(message)?;
         let entry = &S::ENTRIES[index];
-        let (version, content_type, payload) = self.parts(index, message)?;
-        (entry.decode)(version, content_type, payload).map_err(|e| describe(entry.name, version, message, e))
+        let (version, wire) = self.parts(index, message)?;
+        (entry.decode)(version, wire).map_err(|e| describe(entry.name, version, message, e))
     }
 
     /// Reads a message as one certain event, or as a view of it, borrowing from the message where the type does.
@@ -37,8 +38,8 @@ impl<S: EventSet> Outbox<S> {
             let what = format!("the message on topic `{}` is `{found}`, not `{wanted}`", shown(message.topic()));
             return Err(DecodeError::new(DecodeErrorKind::OtherEvent, Some(found), what));
         }
-        let (version, content_type, payload) = self.parts(index, message)?;
-        E::decode_version(version, content_type, payload).map_err(|e| describe(E::NAME, version, message, e))
+        let (version, wire) = self.parts(index, message)?;
+        E::decode_version(version, wire).map_err(|e| describe(E::NAME, version, message, e))
     }
 
     /// The place in the set of the event that a message says it is.
@@ -81,12 +82,8 @@ impl<S: EventSet> Outbox<S> {
         }
     }
 
-    /// Version, media type and payload, checked against the version's schema where that is switched on.
-    fn parts<'m, M: IncomingMessage + ?Sized>(
-        &self,
-        index: usize,
-        message: &'m M,
-    ) -> Result<(u32, Option<&'m str>, &'m [u8]), DecodeError> {
+    /// Version and payload, checked against the version's schema where that is switched on.
+    fn parts<'m, M: IncomingMessage + ?Sized>(&self, index: usize, message: &'m M) -> Result<(u32, Wire<'m>), DecodeError> {
         let entry = &S::ENTRIES[index];
         let version = match message.header(headers::EVENT_VERSION) {
             None => entry.version,
@@ -104,12 +101,37 @@ impl<S: EventSet> Outbox<S> {
         // A media type that is not even text is another media type.
         let content_type = content_type.map(|value| std::str::from_utf8(value).unwrap_or_default());
         let payload = message.payload().ok_or_else(|| tombstone(Some(entry.name), message.topic()))?;
-        if let Some(check) = self.on_read.as_ref().and_then(|checkers| checkers.get(&(index, version))) {
-            check
-                .check(payload)
+        let wire = unframed(entry.name, message, Wire::plain(content_type, payload))?;
+        if let Some((check, kind)) = self.on_read.as_ref().and_then(|checkers| checkers.get(&(index, version))) {
+            wire.event(*kind)
+                .and_then(|event| check.check(event))
                 .map_err(|e| describe(entry.name, version, message, VersionError::Codec(e)))?;
         }
-        Ok((version, content_type, payload))
+        Ok((version, wire))
+    }
+}
+
+/// What follows a schema registry's frame, where the message says that there is one. Which schema it was written with is known already: the
+/// one of its version.
+fn unframed<'m, M: IncomingMessage + ?Sized>(event: &str, message: &'m M, plain: Wire<'m>) -> Result<Wire<'m>, DecodeError> {
+    let Some(id) = message.header(headers::EVENT_SCHEMA_ID) else {
+        return Ok(plain);
+    };
+    let said = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()).map(SchemaId::new);
+    match frame::take(plain.bytes) {
+        Some((id, bytes)) if Some(id) == said => Ok(Wire {
+            framed: true,
+            bytes,
+            ..plain
+        }),
+        Some(_) | None => {
+            let what = format!(
+                "`{event}` on topic `{}` has a header `{}` and no frame of that schema",
+                shown(message.topic()),
+                headers::EVENT_SCHEMA_ID
+            );
+            Err(DecodeError::new(DecodeErrorKind::Undecodable, Some(event), what))
+        }
     }
 }
 

@@ -80,6 +80,10 @@ impl<S: EventSet> Outbox<S> {
         for (name, value) in record.headers.iter() {
             check_header(E::NAME, name, value)?;
         }
+        let fingerprints = self.fingerprints.as_deref();
+        if let Some(fingerprint) = fingerprints.and_then(|all| all[<E::Listed as EventOf<S>>::INDEX].as_ref()) {
+            record.headers.set(headers::EVENT_SCHEMA, fingerprint.as_str());
+        }
         if let Some(context) = self.trace_source.and_then(|source| source()) {
             set_trace(&mut record.headers, &context);
         }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crate::codec::{Check, Checker, Contract, EventSchema};
 use crate::event::{TableName, TraceContext};
 use crate::registry::{EventSet, SchemaError};
+use crate::schema::{Fingerprint, Schema, SchemaKind};
+use crate::store::{SchemaTable, StoreError};
 
 /// A set of events, ready to enqueue and to decode.
 ///
@@ -19,11 +21,16 @@ pub struct Outbox<S> {
     pub(super) table: Arc<TableName>,
     pub(super) trace_source: Option<fn() -> Option<TraceContext>>,
     pub(super) on_read: Option<Arc<ReadChecks>>,
+    /// What each event's schema is known by, by the place of the event in the set; none until they are written beside the outbox.
+    pub(super) fingerprints: Option<Arc<[Option<Fingerprint>]>>,
     set: PhantomData<fn() -> S>,
 }
 
 /// By the place of the event in the set and the version.
-pub(super) type ReadChecks = HashMap<(usize, u32), Box<dyn Check>>;
+pub(super) type ReadChecks = HashMap<(usize, u32), ReadCheck>;
+
+/// The checker of a version, and the kind of its schema.
+pub(super) type ReadCheck = (Box<dyn Check>, Option<SchemaKind>);
 
 /// What does not change once it is compiled.
 pub(super) struct Shared {
@@ -54,6 +61,7 @@ impl<S: EventSet> Outbox<S> {
             table: Arc::new(TableName::default()),
             trace_source: None,
             on_read: None,
+            fingerprints: None,
             set: PhantomData,
         })
     }
@@ -122,11 +130,32 @@ impl<S: EventSet> Outbox<S> {
             for version in versions {
                 let checker = (version.checker)(Contract::Read).map_err(|e| SchemaError::new(version.name, version.number, e))?;
                 if let Some(checker) = checker {
-                    checkers.insert((index, version.number), checker);
+                    checkers.insert((index, version.number), (checker, version.kind));
                 }
             }
         }
         self.on_read = Some(Arc::new(checkers));
+        Ok(self)
+    }
+
+    /// Writes the schemas of the listed events beside the outbox, and from then on events name theirs: for relays that put a schema
+    /// registry's frame on payloads ([`Framed`](crate::publish::Framed)).
+    ///
+    /// A producer calls it once at its start, after [`table`](Self::table). Every instance may: what is there already stays as it is. Events
+    /// of a format that no schema registry knows name none and travel without a frame.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Misconfigured`](crate::StoreErrorKind::Misconfigured) if the outbox is not there, or of a version before 2;
+    /// [`StoreErrorKind::Unavailable`](crate::StoreErrorKind::Unavailable) if the database cannot be reached.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the schemas are written or not, in a transaction of their own.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/register.md"))]
+    pub async fn register(mut self, database: &impl SchemaTable) -> Result<Self, StoreError> {
+        let schemas: Vec<Option<Schema>> = S::ENTRIES.iter().map(|entry| (entry.registered)()).collect();
+        let known: Vec<Schema> = schemas.iter().flatten().cloned().collect();
+        database.put_schemas(&self.table, &known).await?;
+        self.fingerprints = Some(schemas.iter().map(|schema| schema.as_ref().map(Schema::fingerprint)).collect());
         Ok(self)
     }
 
@@ -160,6 +189,7 @@ impl<S> Clone for Outbox<S> {
             table: Arc::clone(&self.table),
             trace_source: self.trace_source,
             on_read: self.on_read.clone(),
+            fingerprints: self.fingerprints.clone(),
             set: PhantomData,
         }
     }
@@ -172,6 +202,7 @@ impl<S: EventSet> fmt::Debug for Outbox<S> {
             .field("events", &S::ENTRIES.len())
             .field("table", &self.table)
             .field("checked_decode", &self.on_read.is_some())
+            .field("registered", &self.fingerprints.is_some())
             .finish_non_exhaustive()
     }
 }

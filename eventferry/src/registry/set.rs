@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use crate::codec::{Checker, CodecError, Contract, History, Version, VersionError, Versions};
+use crate::codec::{Checker, CodecError, Contract, History, Version, VersionError, Versions, Wire};
 use crate::event::OutboxEvent;
 use crate::event::check::{check_label, check_topic, check_upcast, check_version};
 use crate::registry::EventSet;
+use crate::schema::Schema;
 
 /// An event that can stand in a set: it owns its data, and every version of it can be read and described.
 ///
@@ -19,7 +20,7 @@ pub trait Listable: OutboxEvent + for<'de> Versions<'de> + History {}
 impl<E> Listable for E where E: OutboxEvent + for<'de> Versions<'de> + History {}
 
 /// Reads a payload of a version and a media type as the enum of the set.
-type DecodeAs<S> = fn(u32, Option<&str>, &[u8]) -> Result<S, VersionError>;
+type DecodeAs<S> = fn(u32, Wire<'_>) -> Result<S, VersionError>;
 
 /// What a set knows of one of its events.
 pub struct Entry<S> {
@@ -29,6 +30,7 @@ pub struct Entry<S> {
     pub(crate) version: u32,
     pub(crate) decode: DecodeAs<S>,
     pub(crate) history: fn(&mut Vec<Version>),
+    pub(crate) registered: fn() -> Option<Schema>,
     pub(crate) checker: fn(Contract) -> Result<Checker, CodecError>,
 }
 
@@ -58,8 +60,9 @@ impl<S> Entry<S> {
             topic: E::TOPIC,
             name: E::NAME,
             version: E::VERSION,
-            decode: |version, content_type, bytes| E::decode_version(version, content_type, bytes).map(S::from),
+            decode: |version, wire| E::decode_version(version, wire).map(S::from),
             history: <E as History>::history,
+            registered: <E as History>::registered,
             checker: <E as History>::checker,
         }
     }

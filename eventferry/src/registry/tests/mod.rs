@@ -1,5 +1,6 @@
 mod checks;
 mod drafts;
+mod framed;
 mod secrets;
 
 use std::borrow::Cow;
