@@ -151,6 +151,20 @@ pub struct Version {
     pub(crate) checker: fn(Contract) -> Result<Checker, CodecError>,
 }
 
+impl Version {
+    /// The version with its schema.
+    pub(crate) fn export(&self) -> EventSchema {
+        EventSchema {
+            topic: self.topic,
+            name: self.name,
+            version: self.number,
+            content_type: self.content_type,
+            text: (self.schema)(Contract::Written),
+            registered: (self.registered)(),
+        }
+    }
+}
+
 /// An event all of whose versions can be described.
 ///
 /// Implemented for every event whose versions can all be described; nothing to write.

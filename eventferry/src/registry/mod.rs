@@ -3,6 +3,9 @@
 //! `define_outbox!` lists events once, as an enum; [`Outbox`] is everything that can be done with the list. Producers and consumers share
 //! the crate that holds it: the producer adds a database and `json-schema`, the consumer neither.
 
+mod assert_schemas;
+#[cfg(feature = "contracts")]
+pub mod book;
 mod decode;
 mod draft;
 mod enqueue;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::codec::{Check, Checker, Contract, EventSchema};
+use crate::codec::{Check, Checker, Contract, EventSchema, Version};
 use crate::event::{TableName, TraceContext};
 use crate::registry::{EventSet, SchemaError};
 use crate::schema::{Fingerprint, Schema, SchemaKind};
@@ -161,24 +161,15 @@ impl<S: EventSet> Outbox<S> {
 
     /// The schema of every listed event and of every version before it, in the order of the enum, the oldest version first.
     ///
-    /// Commit the texts and compare them in a test: a schema that changed without its version is then found before it is released.
+    /// [`assert_schemas!`](crate::assert_schemas) compares them with committed files, so that a schema that changed without its version is
+    /// found before it is released.
     #[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/schemas.md"))]
     pub fn schemas() -> Vec<EventSchema> {
         let mut versions = Vec::new();
         for entry in S::ENTRIES {
             (entry.history)(&mut versions);
         }
-        versions
-            .into_iter()
-            .map(|version| EventSchema {
-                topic: version.topic,
-                name: version.name,
-                version: version.number,
-                content_type: version.content_type,
-                text: (version.schema)(Contract::Written),
-                registered: (version.registered)(),
-            })
-            .collect()
+        versions.iter().map(Version::export).collect()
     }
 }
 

@@ -84,6 +84,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_contract_book_says_what_the_code_does() {
+        eventferry::assert_schemas!(ShopEvents, "../../../schemas");
+    }
+
+    #[test]
     fn version_1_is_still_read() {
         let message = Message::new("shop-orders", r#"{"order_id":7,"total_euros":42}"#)
             .with_header("event-type", "OrderPlaced")
