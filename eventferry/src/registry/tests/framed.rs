@@ -1,5 +1,7 @@
 //! Events that name their schema, and messages that begin with a frame.
 
+#![expect(clippy::unwrap_used, reason = "what the tests need to begin with is there or the test fails")]
+
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
