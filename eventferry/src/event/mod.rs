@@ -1,11 +1,14 @@
 //! What an event is: names, headers, messages. No I/O, no async, no format.
 
 pub(crate) mod check;
+pub mod cloud_events;
 pub mod headers;
 mod message;
 mod names;
 mod trace;
 
+#[doc(inline)]
+pub use cloud_events::CloudEvent;
 #[doc(inline)]
 pub use headers::Headers;
 pub use message::{IncomingMessage, Message};

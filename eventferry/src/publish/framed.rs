@@ -6,9 +6,8 @@ use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::event::{Message, headers};
-use crate::publish::{
-    BoxFuture, Delivery, Full, Learns, Pipelined, Presence, PublishError, PublishErrorKind, Publisher, Report, Scope, Seat, Session,
-};
+use crate::publish::rewritten::{Rewrite, RewrittenSession, gone};
+use crate::publish::{BoxFuture, Delivery, Learns, Pipelined, Presence, PublishError, PublishErrorKind, Publisher, Scope, Seat, Session};
 use crate::schema::{Fingerprint, Schema, SchemaId, SchemaRegistry, SchemaSource, SubjectStrategy, frame};
 
 /// Puts the frame of a schema registry (Confluent's wire format) on the payloads of events that name their schema, and hands them on.
@@ -191,15 +190,11 @@ impl<P: Publisher, R: SchemaRegistry, S: SchemaSource> Learns for Framed<P, R, S
 impl<P: Publisher, R: SchemaRegistry, S: SchemaSource> Pipelined for Framed<P, R, S> {
     fn open<'a>(&'a self, seat: Seat<'a>) -> BoxFuture<'a, Result<Box<dyn Session>, PublishError>> {
         Box::pin(async move {
-            let session = match self.publisher.pipelined() {
-                Some(pipelined) => pipelined.open(seat).await?,
-                None => return Err(gone()),
-            };
-            Ok(Box::new(FramedSession {
-                session,
-                ids: Arc::clone(&self.ids),
-                refused: Vec::new(),
-            }) as Box<dyn Session>)
+            let pipelined = self.publisher.pipelined().ok_or_else(gone)?;
+            Ok(RewrittenSession::boxed(
+                pipelined.open(seat).await?,
+                KnownIds(Arc::clone(&self.ids)),
+            ))
         })
     }
 
@@ -215,49 +210,19 @@ impl<P: Publisher, R: SchemaRegistry, S: SchemaSource> Pipelined for Framed<P, R
     }
 }
 
-fn gone() -> PublishError {
-    PublishError::new(
-        PublishErrorKind::Unavailable(Scope::Publisher),
-        "failed to use a session: the publisher has none any more",
-    )
-}
+/// Every id is known before an event is handed over: the relay asked for it ([`Learns`]).
+struct KnownIds(Arc<Ids>);
 
-/// A session that frames what is handed over. Every id is known by then: the relay asked for it ([`Learns`]).
-struct FramedSession {
-    session: Box<dyn Session>,
-    ids: Arc<Ids>,
-    refused: Vec<Report>,
-}
-
-impl Session for FramedSession {
-    fn hand_over(&mut self, token: u64, partition: i32, mut message: Message) -> Result<(), Full> {
+impl Rewrite for KnownIds {
+    fn rewrite(&self, message: &mut Message) -> Result<(), PublishError> {
         // What came back for want of room has its frame already, and names no schema any more.
-        if let Some((topic, schema)) = named(&message) {
-            let Some(known) = self.ids.get(topic, schema) else {
-                let text = format!("failed to hand over an event of topic `{topic}`: the id of its schema was not asked for");
-                let error = PublishError::new(PublishErrorKind::Unavailable(Scope::Topic), text);
-                self.refused.push(Report::new(token, Err(error)));
-                return Ok(());
-            };
-            put_frame(&mut message, &known);
-        }
-        self.session.hand_over(token, partition, message)
-    }
-
-    fn reports(&mut self) -> BoxFuture<'_, Vec<Report>> {
-        if self.refused.is_empty() {
-            return self.session.reports();
-        }
-        let refused = std::mem::take(&mut self.refused);
-        Box::pin(async { refused })
-    }
-
-    fn close(self: Box<Self>) -> BoxFuture<'static, Vec<Report>> {
-        Box::pin(async move {
-            let mut reports = self.session.close().await;
-            reports.extend(self.refused);
-            reports
-        })
+        let Some((topic, schema)) = named(message) else { return Ok(()) };
+        let known = self.0.get(topic, schema).ok_or_else(|| {
+            let text = format!("failed to hand over an event of topic `{topic}`: the id of its schema was not asked for");
+            PublishError::new(PublishErrorKind::Unavailable(Scope::Topic), text)
+        })?;
+        put_frame(message, &known);
+        Ok(())
     }
 }
 

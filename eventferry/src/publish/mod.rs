@@ -3,17 +3,20 @@
 //! A new broker writes [`Publisher::publish`] and nothing else. [`Pipelined`] is for a client that can keep many events of one aggregate in
 //! flight without ever breaking the prefix rule; only Kafka's needs it.
 
+mod cloud_events;
 mod error;
 mod framed;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
 pub mod partitioner;
+mod rewritten;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use cloud_events::CloudEvents;
 pub use error::{PublishError, PublishErrorKind, Scope};
 pub use framed::Framed;
 

@@ -1,0 +1,136 @@
+//! Our headers as those of a [CloudEvent] in binary mode, and the other way round, by the [Kafka protocol binding].
+//!
+//! | CloudEvents attribute | header | ours |
+//! |---|---|---|
+//! | `specversion` | `ce_specversion` | `1.0` |
+//! | `id` | `ce_id` | `message-id` |
+//! | `source` | `ce_source` | what the publisher is told |
+//! | `type` | `ce_type` | `event-type` |
+//! | `subject` | `ce_subject` | `aggregate-id` |
+//! | `time` | `ce_time` | `event-time` |
+//! | `datacontenttype` | `content-type` | `content-type` |
+//! | `partitionkey` (extension) | `ce_partitionkey` | the key |
+//! | `traceparent`, `tracestate` (extension) | `ce_traceparent`, `ce_tracestate` | `traceparent`, `tracestate` |
+//!
+//! [CloudEvent]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+//! [Kafka protocol binding]: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+
+use crate::event::headers;
+use crate::event::{IncomingMessage, Message};
+
+const ID: &str = "ce_id";
+
+/// An attribute's header, and the header of ours that says the same.
+const SAME: [(&str, &str); 6] = [
+    (ID, headers::MESSAGE_ID),
+    ("ce_type", headers::EVENT_TYPE),
+    ("ce_subject", headers::AGGREGATE_ID),
+    ("ce_time", headers::EVENT_TIME),
+    ("ce_traceparent", headers::TRACEPARENT),
+    ("ce_tracestate", headers::TRACESTATE),
+];
+
+/// Adds what makes a message a CloudEvent. A message that has an id as one is left alone.
+pub(crate) fn add_headers(message: &mut Message, source: &str) {
+    if message.headers.get(ID).is_some() {
+        return;
+    }
+    message.headers.set("ce_specversion", "1.0");
+    message.headers.set("ce_source", source);
+    for (theirs, ours) in SAME {
+        // An attribute must not be empty.
+        if let Some(value) = message.headers.get(ours).filter(|value| !value.is_empty()).map(str::to_owned) {
+            message.headers.set(theirs, value);
+        }
+    }
+    if let Some(key) = message.key.clone().filter(|key| !key.is_empty()) {
+        message.headers.set("ce_partitionkey", key);
+    }
+}
+
+/// A CloudEvent that somebody else wrote, read as one of our messages: `events.decode(&CloudEvent(&message))`.
+///
+/// Where a header of ours is missing, the attribute that says the same stands in for it. An id that is no UUID is not a message id: such an
+/// event can be decoded and not be remembered by an inbox.
+///
+/// # Examples
+/// ```
+/// use eventferry::event::CloudEvent;
+/// use eventferry::{IncomingMessage, Message};
+///
+/// let message = Message::new("orders", "{}").with_header("ce_type", "OrderCreated").with_header("ce_subject", "42");
+/// let event = CloudEvent(&message);
+/// assert_eq!(event.event_type(), Some("OrderCreated"));
+/// assert_eq!(event.aggregate_id(), Some("42"));
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "a plain wrapper that callers build")]
+pub struct CloudEvent<M>(pub M);
+
+impl<M: IncomingMessage> IncomingMessage for CloudEvent<M> {
+    fn topic(&self) -> &str {
+        self.0.topic()
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+
+    fn log_partition(&self) -> Option<i32> {
+        self.0.log_partition()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.0.header(name).or_else(|| {
+            let (theirs, _) = SAME.iter().find(|(_, ours)| *ours == name)?;
+            self.0.header(theirs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours() -> Message {
+        Message::new("orders", "{}")
+            .with_key("k")
+            .with_header(headers::MESSAGE_ID, "0197f3d2-0000-7000-8000-000000000001")
+            .with_header(headers::EVENT_TYPE, "OrderCreated")
+            .with_header(headers::AGGREGATE_ID, "")
+            .with_header(headers::EVENT_TIME, "2026-11-21T00:00:00Z")
+            .with_header(headers::CONTENT_TYPE, "application/json")
+    }
+
+    #[test]
+    fn every_required_attribute_is_there_and_none_is_empty() {
+        let mut message = ours();
+        add_headers(&mut message, "/shop");
+        let header = |name| message.headers().get(name);
+        assert_eq!(header("ce_specversion"), Some("1.0"));
+        assert_eq!(header("ce_id"), Some("0197f3d2-0000-7000-8000-000000000001"));
+        assert_eq!(header("ce_source"), Some("/shop"));
+        assert_eq!(header("ce_type"), Some("OrderCreated"));
+        assert_eq!(header("ce_time"), Some("2026-11-21T00:00:00Z"));
+        assert_eq!(header("ce_partitionkey"), Some("k"));
+        assert_eq!((header("ce_subject"), header("ce_tracestate")), (None, None));
+        assert_eq!(message.payload(), Some(&b"{}"[..]));
+    }
+
+    #[test]
+    fn what_is_one_already_stays_as_it_is() {
+        let mut message = ours().with_header("ce_id", "theirs");
+        let before = message.clone();
+        add_headers(&mut message, "/shop");
+        assert_eq!(message, before);
+    }
+
+    #[test]
+    fn a_header_of_ours_goes_before_the_attribute() {
+        let message = Message::new("t", "")
+            .with_header("ce_id", "a")
+            .with_header(headers::MESSAGE_ID, "b");
+        assert_eq!(CloudEvent(&message).header(headers::MESSAGE_ID), Some(&b"b"[..]));
+        assert_eq!(CloudEvent(&message).header("other"), None);
+    }
+}
