@@ -30,7 +30,11 @@ const DIRECTION: &[(&str, &[&str])] = &[
 const FREE: &[&str] = &["clock", "error", "mutant"];
 
 /// The backends of each seam. Outside their own folder only the suites of `testing` name one.
-const BACKENDS: &[(&str, &[&str])] = &[("store", &["memory", "postgres", "sqlite"]), ("publish", &["memory", "kafka"])];
+const BACKENDS: &[(&str, &[&str])] = &[
+    ("store", &["memory", "postgres", "sqlite"]),
+    ("publish", &["memory", "kafka"]),
+    ("schema", &["memory", "confluent"]),
+];
 
 /// What is wrong with one file of the library: `path` below `src`, `text` its source, `facade` what `lib.rs` re-exports from where.
 fn violations(path: &Path, text: &str, facade: &BTreeMap<String, String>) -> Vec<String> {

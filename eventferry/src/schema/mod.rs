@@ -3,9 +3,12 @@
 //! A service writes the schemas of its events beside its outbox; the relay asks a [`SchemaRegistry`] for their ids and puts them in front of
 //! the payloads, without decoding one. Nothing here knows an event's type.
 
+#[cfg(feature = "schema-registry")]
+pub mod confluent;
 mod error;
 pub mod frame;
 mod id;
+pub mod memory;
 
 use std::future::Future;
 
