@@ -89,13 +89,24 @@ fn every_released_version_decodes_to_the_same_event() {
 }
 
 #[test]
-fn versions_nobody_knows_are_refused() {
+fn a_version_nobody_knows_is_refused_and_a_newer_one_is_told_from_the_rest() {
     let events = ShopEvents::new().unwrap();
-    for version in ["0", "3", "5", "4294967295", "4294967296", "-1", "x", "", "1.0", " 1"] {
+    for version in ["0", "3", "4294967296", "-1", "x", "", "1.0", " 1"] {
         let error = events.decode(&message(version, r#"{"id":1,"euros":5}"#)).unwrap_err();
         assert_eq!(error.kind(), DecodeErrorKind::UnknownVersion, "{version}");
+        assert!(!error.is_newer(), "{version}");
         assert!(!error.is_unknown(), "a known event of an unknown version is not skipped in silence");
     }
+    for version in ["5", "4294967295"] {
+        let error = events.decode(&message(version, r#"{"id":1,"euros":5}"#)).unwrap_err();
+        assert_eq!(error.kind(), DecodeErrorKind::NewerVersion, "{version}");
+        assert!(error.is_newer() && !error.is_unknown());
+        let text = error.to_string();
+        assert!(text.contains(version) && text.contains("newer than version 4"), "{text}");
+    }
+    // What is asked for decides: an older type knows less.
+    let error = events.decode_as::<OrderCreated>(&message("9", "{}")).unwrap_err();
+    assert!(error.is_newer(), "{error}");
 }
 
 #[test]

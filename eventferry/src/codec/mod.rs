@@ -24,6 +24,8 @@
 //! # Ok::<(), CodecError>(())
 //! ```
 
+#[cfg(feature = "json")]
+mod declared;
 mod error;
 #[cfg(feature = "json")]
 mod json;
@@ -36,6 +38,8 @@ pub use error::{CodecError, CodecErrorKind, Violation};
 pub use json::Json;
 pub use versions::{Earlier, EventSchema, History, VersionError, Versions, Wire};
 
+#[cfg(feature = "json")]
+pub(crate) use declared::{Declared, MASK};
 pub(crate) use versions::Version;
 
 use crate::schema::{Schema, SchemaKind};

@@ -19,7 +19,7 @@ impl<S: EventSet> Outbox<S> {
         let index = self.find(message)?;
         let entry = &S::ENTRIES[index];
         let (version, wire) = self.parts(index, message)?;
-        (entry.decode)(version, wire).map_err(|e| describe(entry.name, version, message, e))
+        (entry.decode)(version, wire).map_err(|e| describe((entry.name, entry.version), version, message, e))
     }
 
     /// Reads a message as one certain event, or as a view of it, borrowing from the message where the type does.
@@ -39,7 +39,7 @@ impl<S: EventSet> Outbox<S> {
             return Err(DecodeError::new(DecodeErrorKind::OtherEvent, Some(found), what));
         }
         let (version, wire) = self.parts(index, message)?;
-        E::decode_version(version, wire).map_err(|e| describe(E::NAME, version, message, e))
+        E::decode_version(version, wire).map_err(|e| describe((E::NAME, E::VERSION), version, message, e))
     }
 
     /// The place in the set of the event that a message says it is.
@@ -84,6 +84,19 @@ impl<S: EventSet> Outbox<S> {
 
     /// Version and payload, checked against the version's schema where that is switched on.
     fn parts<'m, M: IncomingMessage + ?Sized>(&self, index: usize, message: &'m M) -> Result<(u32, Wire<'m>), DecodeError> {
+        let (version, wire) = Self::version_and_wire(index, message)?;
+        let entry = &S::ENTRIES[index];
+        let checks = [&self.on_read, &self.strict].into_iter().flatten();
+        for (check, kind) in checks.filter_map(|checks| checks.get(&(index, version))) {
+            wire.event(*kind)
+                .and_then(|event| check.check(event))
+                .map_err(|e| describe((entry.name, entry.version), version, message, VersionError::Codec(e)))?;
+        }
+        Ok((version, wire))
+    }
+
+    /// Version and payload, as they came.
+    pub(super) fn version_and_wire<M: IncomingMessage + ?Sized>(index: usize, message: &M) -> Result<(u32, Wire<'_>), DecodeError> {
         let entry = &S::ENTRIES[index];
         let version = match message.header(headers::EVENT_VERSION) {
             None => entry.version,
@@ -101,13 +114,7 @@ impl<S: EventSet> Outbox<S> {
         // A media type that is not even text is another media type.
         let content_type = content_type.map(|value| std::str::from_utf8(value).unwrap_or_default());
         let payload = message.payload().ok_or_else(|| tombstone(Some(entry.name), message.topic()))?;
-        let wire = unframed(entry.name, message, Wire::plain(content_type, payload))?;
-        if let Some((check, kind)) = self.on_read.as_ref().and_then(|checkers| checkers.get(&(index, version))) {
-            wire.event(*kind)
-                .and_then(|event| check.check(event))
-                .map_err(|e| describe(entry.name, version, message, VersionError::Codec(e)))?;
-        }
-        Ok((version, wire))
+        Ok((version, unframed(entry.name, message, Wire::plain(content_type, payload))?))
     }
 }
 
@@ -141,13 +148,18 @@ fn tombstone(event: Option<&str>, topic: &str) -> DecodeError {
     DecodeError::new(DecodeErrorKind::Tombstone, event, what)
 }
 
-fn describe<M: IncomingMessage + ?Sized>(event: &str, version: u32, message: &M, error: VersionError) -> DecodeError {
+/// The error of an event, given by its name and its latest version.
+fn describe<M: IncomingMessage + ?Sized>((event, latest): (&str, u32), version: u32, message: &M, error: VersionError) -> DecodeError {
     let topic = shown(message.topic());
     let refuse = |kind, what: String| DecodeError::new(kind, Some(event), what);
     match error {
+        VersionError::Unknown if version > latest => refuse(
+            DecodeErrorKind::NewerVersion,
+            format!("`{event}` on topic `{topic}` has version {version}, which is newer than version {latest}, the latest known here"),
+        ),
         VersionError::Unknown => refuse(
             DecodeErrorKind::UnknownVersion,
-            format!("`{event}` on topic `{topic}` has version {version}, which is not known here"),
+            format!("`{event}` on topic `{topic}` has version {version}, which is not among those known here up to {latest}"),
         ),
         VersionError::ContentType(ours) => refuse(
             DecodeErrorKind::ContentType,

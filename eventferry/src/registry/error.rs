@@ -150,7 +150,11 @@ pub enum DecodeErrorKind {
     Ambiguous,
     /// It is an event of the set, but not the one that was asked for.
     OtherEvent,
-    /// Neither the event nor its earlier versions have that version.
+    /// The version is later than the latest that is known here: this consumer is older than the producer. The message is as good as any;
+    /// what reads it is a consumer built with the newer set.
+    NewerVersion,
+    /// The version is none of those known here and not a later one either: it was never in the set, its type was taken out of the chain, or
+    /// the header holds no version at all.
     UnknownVersion,
     /// The payload is of another media type than the event's.
     ContentType,
@@ -158,7 +162,7 @@ pub enum DecodeErrorKind {
     Undecodable,
     /// There is no payload.
     Tombstone,
-    /// The schema forbids it; see [`DecodeError::violations`]. Only where checking is switched on.
+    /// The schema forbids it, or a strict reader does; see [`DecodeError::violations`]. Only where that is switched on.
     Refused,
 }
 
@@ -199,6 +203,11 @@ impl DecodeError {
     /// Whether the set does not list the event: the predicate of a consumer that skips what it does not know.
     pub fn is_unknown(&self) -> bool {
         self.0.kind == DecodeErrorKind::UnknownEvent
+    }
+
+    /// Whether the message is of a later version than any known here: what a consumer waits or stops for, and does not skip.
+    pub fn is_newer(&self) -> bool {
+        self.0.kind == DecodeErrorKind::NewerVersion
     }
 
     /// The event's name, as the message or the set says it.

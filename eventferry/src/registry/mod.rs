@@ -10,6 +10,8 @@ mod decode;
 mod draft;
 mod enqueue;
 mod error;
+#[cfg(feature = "json")]
+mod masked;
 mod outbox;
 mod set;
 #[cfg(all(test, feature = "derive", feature = "json-schema"))]

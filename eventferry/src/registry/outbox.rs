@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+#[cfg(feature = "json")]
+use std::sync::OnceLock;
 
+#[cfg(feature = "json")]
+use crate::codec::Declared;
 use crate::codec::{Check, Checker, Contract, EventSchema, Version};
 use crate::event::{TableName, TraceContext};
 use crate::registry::{EventSet, SchemaError};
@@ -21,6 +25,7 @@ pub struct Outbox<S> {
     pub(super) table: Arc<TableName>,
     pub(super) trace_source: Option<fn() -> Option<TraceContext>>,
     pub(super) on_read: Option<Arc<ReadChecks>>,
+    pub(super) strict: Option<Arc<ReadChecks>>,
     /// What each event's schema is known by, by the place of the event in the set; none until they are written beside the outbox.
     pub(super) fingerprints: Option<Arc<[Option<Fingerprint>]>>,
     set: PhantomData<fn() -> S>,
@@ -38,6 +43,9 @@ pub(super) struct Shared {
     pub(super) checkers: Vec<Checker>,
     /// Places of the events of a name; more than one where the topic tells them apart.
     pub(super) by_name: HashMap<&'static str, Vec<usize>>,
+    /// What each version's schema declares, once somebody asks for a masked payload.
+    #[cfg(feature = "json")]
+    pub(super) masks: OnceLock<HashMap<(usize, u32), Declared>>,
 }
 
 impl<S: EventSet> Outbox<S> {
@@ -57,10 +65,16 @@ impl<S: EventSet> Outbox<S> {
             checkers.push(checker);
         }
         Ok(Self {
-            shared: Arc::new(Shared { checkers, by_name }),
+            shared: Arc::new(Shared {
+                checkers,
+                by_name,
+                #[cfg(feature = "json")]
+                masks: OnceLock::new(),
+            }),
             table: Arc::new(TableName::default()),
             trace_source: None,
             on_read: None,
+            strict: None,
             fingerprints: None,
             set: PhantomData,
         })
@@ -138,6 +152,29 @@ impl<S: EventSet> Outbox<S> {
         Ok(self)
     }
 
+    /// Refuses JSON payloads with members that the schema of their version does not declare.
+    ///
+    /// Off unless switched on: a reader then takes what it knows and passes over the rest, which is what lets a writer add a member before
+    /// its readers know of it. Switch it on where a member that nobody reads means a mistake, such as at the door of a system of record; and
+    /// know that such a reader has to be deployed before every writer.
+    ///
+    /// Only members are looked at, not values; for those there is [`checked_decode`](Self::checked_decode), and both may be on. A payload is
+    /// parsed a second time, which about doubles the time of decoding. Avro has no members besides the declared ones, and what Protobuf reads
+    /// past has no names: both are read as ever.
+    ///
+    /// # Errors
+    /// [`SchemaError`] naming the event and the version whose schema is no JSON.
+    #[cfg_attr(feature = "derive", doc = include_str!("examples/strict.md"))]
+    #[cfg(feature = "json")]
+    pub fn strict(mut self) -> Result<Self, SchemaError> {
+        let mut checks = ReadChecks::new();
+        for (at, declared) in declared::<S>(Contract::Read)? {
+            checks.insert(at, (Box::new(declared), Some(SchemaKind::Json)));
+        }
+        self.strict = Some(Arc::new(checks));
+        Ok(self)
+    }
+
     /// Writes the schemas of the listed events beside the outbox, and from then on events name theirs: for relays that put a schema
     /// registry's frame on payloads ([`Framed`](crate::publish::Framed)).
     ///
@@ -173,6 +210,21 @@ impl<S: EventSet> Outbox<S> {
     }
 }
 
+/// What the JSON schema of each version declares, by the place of the event in the set and the version.
+#[cfg(feature = "json")]
+pub(super) fn declared<S: EventSet>(contract: Contract) -> Result<HashMap<(usize, u32), Declared>, SchemaError> {
+    let mut found = HashMap::new();
+    for (index, entry) in S::ENTRIES.iter().enumerate() {
+        let mut versions = Vec::new();
+        (entry.history)(&mut versions);
+        for version in versions.into_iter().filter(|version| version.kind == Some(SchemaKind::Json)) {
+            let declared = Declared::new(&(version.schema)(contract)).map_err(|e| SchemaError::new(version.name, version.number, e))?;
+            found.insert((index, version.number), declared);
+        }
+    }
+    Ok(found)
+}
+
 impl<S> Clone for Outbox<S> {
     fn clone(&self) -> Self {
         Self {
@@ -180,6 +232,7 @@ impl<S> Clone for Outbox<S> {
             table: Arc::clone(&self.table),
             trace_source: self.trace_source,
             on_read: self.on_read.clone(),
+            strict: self.strict.clone(),
             fingerprints: self.fingerprints.clone(),
             set: PhantomData,
         }
@@ -193,6 +246,7 @@ impl<S: EventSet> fmt::Debug for Outbox<S> {
             .field("events", &S::ENTRIES.len())
             .field("table", &self.table)
             .field("checked_decode", &self.on_read.is_some())
+            .field("strict", &self.strict.is_some())
             .field("registered", &self.fingerprints.is_some())
             .finish_non_exhaustive()
     }

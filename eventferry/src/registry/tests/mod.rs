@@ -1,7 +1,9 @@
 mod checks;
 mod drafts;
 mod framed;
+mod masked;
 mod secrets;
+mod strict;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

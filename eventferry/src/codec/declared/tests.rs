@@ -1,0 +1,291 @@
+//! What a schema declares, by example and by chance.
+
+use fastrand::Rng;
+use serde_json::{Map, Value, json};
+
+use crate::codec::Check as _;
+use crate::codec::declared::{Declared, MASK};
+
+fn masked(schema: &Value, payload: &Value) -> Value {
+    let shown = Declared::new(&schema.to_string()).unwrap().masked(payload.to_string().as_bytes());
+    serde_json::from_str(&shown).unwrap()
+}
+
+/// Pointers of what a strict reader refuses.
+fn refused(schema: &Value, payload: &Value) -> Vec<String> {
+    match Declared::new(&schema.to_string()).unwrap().check(payload.to_string().as_bytes()) {
+        Ok(()) => Vec::new(),
+        Err(error) => error.violations().iter().map(|violation| violation.pointer().to_owned()).collect(),
+    }
+}
+
+/// An order with everything that a schema of a derived type has.
+fn order() -> Value {
+    json!({
+        "$defs": {
+            "Card": { "x-sensitive": true, "type": "object", "properties": { "number": { "type": "string" } } },
+            "Line": { "type": "object", "properties": { "sku": { "type": "string" }, "next": { "$ref": "#/$defs/Line" } } },
+            "Paid": { "oneOf": [
+                { "type": "object", "required": ["how", "iban"], "properties":
+                    { "how": { "const": "bank" }, "iban": { "type": "string", "x-sensitive": true } } },
+                { "type": "object", "required": ["how"], "properties": { "how": { "enum": ["cash"] }, "desk": { "type": "integer" } } },
+            ] },
+        },
+        "type": "object",
+        "properties": {
+            "id": { "type": "integer" },
+            "email": { "type": ["string", "null"], "x-sensitive": true },
+            "card": { "anyOf": [{ "$ref": "#/$defs/Card" }, { "type": "null" }] },
+            "lines": { "type": "array", "items": { "$ref": "#/$defs/Line" } },
+            "pair": { "type": "array", "prefixItems": [{ "type": "string" }, { "type": "string", "x-sensitive": true }] },
+            "by_email": { "type": "object", "additionalProperties": { "$ref": "#/$defs/Line" } },
+            "paid": { "$ref": "#/$defs/Paid" },
+            "any": true,
+        },
+    })
+}
+
+#[test]
+fn what_is_marked_or_not_declared_is_masked_wherever_it_stands() {
+    let payload = json!({
+        "id": 7,
+        "email": null,
+        "card": { "number": "4111" },
+        "lines": [{ "sku": "a", "next": { "sku": "b", "note": "secret" } }, "secret"],
+        "pair": ["shown", "secret", "secret"],
+        "by_email": { "john@x.example": { "sku": "c" }, "jane@x.example": { "sku": 5 } },
+        "paid": { "how": "bank", "iban": "DE00", "desk": 3 },
+        "any": { "secret": "secret" },
+        "secret": "secret",
+    });
+    let expected = json!({
+        "id": 7,
+        "email": MASK,
+        "card": MASK,
+        "lines": [{ "sku": "a", "next": { "sku": "b", MASK: MASK } }, MASK],
+        "pair": ["shown", MASK, MASK],
+        "by_email": { MASK: { "sku": MASK }, "***2": { "sku": "c" } },
+        "paid": { "how": "bank", "iban": MASK, "desk": 3 },
+        "any": MASK,
+        MASK: MASK,
+    });
+    assert_eq!(masked(&order(), &payload), expected);
+}
+
+#[test]
+fn what_is_no_json_or_of_another_kind_shows_nothing() {
+    let schema = Declared::new(&order().to_string()).unwrap();
+    for payload in [
+        &b"\x00\x01secret"[..],
+        b"",
+        b"\"secret\"",
+        b"[\"secret\"]",
+        b"12",
+        b"{\"id\":\"secret\"}",
+        b"{\"id\":1.5}",
+    ] {
+        let shown = schema.masked(payload);
+        assert!(shown == "\"***\"" || shown == r#"{"id":"***"}"#, "{shown}");
+    }
+    for schema in [
+        json!({}),
+        json!(true),
+        json!(false),
+        json!({ "$ref": "https://example.com/a" }),
+        json!({ "$ref": "#/gone" }),
+    ] {
+        assert_eq!(masked(&schema, &json!("secret")), json!(MASK), "{schema}");
+    }
+    // A reference that leads to itself has an end.
+    let circle = json!({ "$ref": "#/$defs/A", "$defs": { "A": { "anyOf": [{ "$ref": "#/$defs/A" }, { "$ref": "#" }] } } });
+    assert_eq!(masked(&circle, &json!("secret")), json!(MASK));
+}
+
+#[test]
+fn a_strict_reader_refuses_what_is_not_declared_and_names_no_name_of_it() {
+    let payload = json!({
+        "id": 7,
+        "secret": 1,
+        "lines": [{ "sku": "a" }, { "secret": "b", "next": { "secret": 1 } }],
+        "by_email": { "john@x.example": { "sku": "c", "secret": 1 } },
+        "any": { "anything": ["goes"] },
+        "paid": { "how": "bank", "iban": "DE00", "desk": 3 },
+    });
+    assert_eq!(
+        refused(&order(), &payload),
+        ["/by_email/*/*", "/lines/1/next/*", "/lines/1/*", "/paid/*", "/*"],
+        "`desk` belongs to another form of `paid`"
+    );
+    let fine = json!({ "id": 7, "by_email": { "x": { "next": { "sku": "a" } } }, "paid": { "how": "cash", "desk": 1 }, "any": { "a": 1 } });
+    assert_eq!(refused(&order(), &fine), [""; 0]);
+    let many: Map<String, Value> = (0..100).map(|n| (n.to_string(), json!(n))).collect();
+    assert_eq!(refused(&order(), &Value::Object(many)).len(), 16);
+}
+
+#[test]
+fn members_that_several_parts_declare_together_are_declared() {
+    let schema = json!({
+        "allOf": [{ "type": "object", "properties": { "a": {} } }, { "$ref": "#/$defs/B" }],
+        "properties": { "c": { "type": "string" } },
+        "$defs": { "B": { "properties": { "b": { "type": "string" } } } },
+    });
+    assert_eq!(refused(&schema, &json!({ "a": { "x": 1 }, "b": "", "c": "" })), [""; 0]);
+    assert_eq!(refused(&schema, &json!({ "d": 1 })), ["/*"]);
+    for open in [
+        json!({ "additionalProperties": { "type": "string" } }),
+        json!({ "patternProperties": { "^\\d+$": {} } }),
+        json!(true),
+    ] {
+        assert_eq!(refused(&open, &json!({ "1": "x" })), [""; 0], "{open}");
+    }
+    for closed in [json!({ "additionalProperties": false }), json!({ "type": "object" }), json!(false)] {
+        assert_eq!(refused(&closed, &json!({ "1": "x" })), ["/*"], "{closed}");
+    }
+}
+
+/// A schema and a payload made side by side, so that what may be seen is known from how they were made.
+struct Made {
+    random: Rng,
+    /// Every text that must not be seen, and those that must.
+    secrets: Vec<String>,
+    open: Vec<String>,
+    defs: Map<String, Value>,
+    texts: usize,
+}
+
+impl Made {
+    fn known(&mut self, is_secret: bool) -> &mut Vec<String> {
+        if is_secret { &mut self.secrets } else { &mut self.open }
+    }
+
+    fn text(&mut self, is_secret: bool) -> String {
+        self.texts += 1;
+        let text = format!("{}{}q", if is_secret { "S" } else { "O" }, self.texts);
+        self.known(is_secret).push(text.clone());
+        text
+    }
+
+    fn leaf(&mut self, is_secret: bool) -> Value {
+        match self.random.u8(..3) {
+            0 => {
+                self.texts += 1;
+                let number = 7_000_000 + self.texts;
+                self.known(is_secret).push(number.to_string());
+                json!(number)
+            }
+            1 => {
+                let text = self.text(is_secret);
+                json!(format!("{text}\n\"ä"))
+            }
+            _ => json!(self.text(is_secret)),
+        }
+    }
+
+    /// Anything at all, none of which may be seen.
+    fn anything(&mut self, depth: u32) -> Value {
+        match self.random.u32(..depth.max(1) + 2) {
+            0 => json!([self.leaf(true), self.leaf(true)]),
+            1 | 2 => self.leaf(true),
+            _ => {
+                let (key, value) = (self.text(true), self.anything(depth.saturating_sub(1)));
+                json!({ key: value })
+            }
+        }
+    }
+
+    /// A schema and a value of it; all of the value is secret where `is_secret`.
+    fn pair(&mut self, depth: u32, is_secret: bool) -> (Value, Value) {
+        let is_marked = self.random.u8(..5) == 0;
+        let (mut schema, mut value) = self.plain(depth, is_secret || is_marked);
+        if is_marked {
+            schema["x-sensitive"] = json!(true);
+        }
+        if self.random.u8(..10) == 0 {
+            // A value of a kind that the schema has not.
+            let kind = if value.is_object() { "array" } else { "object" };
+            schema = json!({ "type": kind, "items": true, "properties": {} });
+            value = self.leaf(true);
+        }
+        match self.random.u8(..6) {
+            0 => {
+                let name = format!("D{}", self.defs.len());
+                self.defs.insert(name.clone(), schema);
+                (json!({ "$ref": format!("#/$defs/{name}") }), value)
+            }
+            1 => (json!({ "anyOf": [schema, { "type": "null" }] }), value),
+            2 => (json!({ "oneOf": [{ "type": "boolean" }, { "allOf": [schema] }] }), value),
+            _ => (schema, value),
+        }
+    }
+
+    fn plain(&mut self, depth: u32, is_secret: bool) -> (Value, Value) {
+        match self.random.u8(..if depth == 0 { 2 } else { 6 }) {
+            0 | 1 => {
+                let value = self.leaf(is_secret);
+                let kind = if value.is_string() { "string" } else { "integer" };
+                (json!({ "type": [kind, "null"] }), value)
+            }
+            2 => {
+                let (schema, value) = self.pair(depth - 1, is_secret);
+                (json!({ "type": "array", "items": schema }), json!([value]))
+            }
+            3 => {
+                let key = self.text(true);
+                let (schema, value) = self.pair(depth - 1, is_secret);
+                let keyword = ["additionalProperties", "unevaluatedProperties"][self.random.usize(..2)];
+                (json!({ "type": "object", keyword: schema }), json!({ key: value }))
+            }
+            4 => (json!({ "description": "anything" }), self.anything(2)),
+            _ => {
+                let (mut properties, mut members) = (Map::new(), Map::new());
+                for at in 0..self.random.usize(1..4) {
+                    let (schema, value) = self.pair(depth - 1, is_secret);
+                    properties.insert(format!("m{at}"), schema);
+                    members.insert(format!("m{at}"), value);
+                }
+                if self.random.bool() {
+                    let name = self.text(true);
+                    members.insert(name, self.anything(2));
+                }
+                (json!({ "type": "object", "properties": properties }), Value::Object(members))
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_secret_is_ever_shown_and_nothing_open_is_hidden() {
+    let (mut shown_texts, mut hidden_texts) = (0, 0);
+    for seed in 0..3_000 {
+        let mut made = Made {
+            random: Rng::with_seed(seed),
+            secrets: Vec::new(),
+            open: Vec::new(),
+            defs: Map::new(),
+            texts: 0,
+        };
+        let (mut schema, payload) = made.pair(4, false);
+        schema["$defs"] = Value::Object(std::mem::take(&mut made.defs));
+        let shown = Declared::new(&schema.to_string()).unwrap().masked(payload.to_string().as_bytes());
+        for secret in &made.secrets {
+            assert!(
+                !shown.contains(secret),
+                "seed {seed}: {secret} of {payload} under {schema} is in {shown}"
+            );
+        }
+        for open in &made.open {
+            // A value that was replaced by one of another kind is gone altogether.
+            let is_there = payload.to_string().contains(open);
+            assert!(
+                !is_there || shown.contains(open),
+                "seed {seed}: {open} of {payload} under {schema} is not in {shown}"
+            );
+        }
+        shown_texts += made.open.len();
+        hidden_texts += made.secrets.len();
+    }
+    assert!(
+        shown_texts > 1_000 && hidden_texts > 1_000,
+        "{shown_texts} shown, {hidden_texts} hidden: the schemas are too dull"
+    );
+}
