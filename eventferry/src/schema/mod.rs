@@ -6,6 +6,7 @@
 #[cfg(feature = "schema-registry")]
 pub mod confluent;
 mod error;
+pub mod evolution;
 pub mod frame;
 mod id;
 pub mod memory;
