@@ -26,6 +26,9 @@
 
 #[cfg(feature = "json")]
 mod declared;
+#[cfg(feature = "encryption")]
+mod aes_gcm;
+mod cipher;
 mod error;
 #[cfg(feature = "json")]
 mod json;
@@ -33,6 +36,9 @@ mod json;
 mod json_schema;
 mod versions;
 
+#[cfg(feature = "encryption")]
+pub use aes_gcm::AesGcmKeys;
+pub use cipher::{PayloadCipher, Sealed};
 pub use error::{CodecError, CodecErrorKind, Violation};
 #[cfg(feature = "json")]
 pub use json::Json;
@@ -40,6 +46,7 @@ pub use versions::{Earlier, EventSchema, History, VersionError, Versions, Wire};
 
 #[cfg(feature = "json")]
 pub(crate) use declared::{Declared, MASK};
+pub(crate) use cipher::context;
 pub(crate) use versions::Version;
 
 use crate::schema::{Schema, SchemaKind};

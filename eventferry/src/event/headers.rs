@@ -30,6 +30,8 @@ pub const EVENT_POSITION: &str = "event-position";
 pub const EVENT_SOURCE: &str = "event-source";
 /// `none` where the event left its place in the order of its aggregate.
 pub const EVENT_ORDER: &str = "event-order";
+/// The id of the key that the payload is encrypted with.
+pub const EVENT_KEY_ID: &str = "event-key-id";
 /// When the event was written, as RFC 3339 in UTC.
 pub const EVENT_TIME: &str = "event-time";
 /// Why a dead letter died.
@@ -56,7 +58,7 @@ pub const OPERATOR_DISCARD_ASKED: &str = "operator-discard-asked";
 pub const STORED_ONLY: [&str; 4] = [OPERATOR_REQUEUED, OPERATOR_RELEASED, OPERATOR_DISCARDED, OPERATOR_DISCARD_ASKED];
 
 /// The names a user may not set, because eventferry writes them itself.
-pub const RESERVED: [&str; 24] = [
+pub const RESERVED: [&str; 25] = [
     MESSAGE_ID,
     AGGREGATE_TYPE,
     AGGREGATE_ID,
@@ -68,6 +70,7 @@ pub const RESERVED: [&str; 24] = [
     EVENT_VERSION,
     EVENT_SCHEMA,
     EVENT_SCHEMA_ID,
+    EVENT_KEY_ID,
     EVENT_POSITION,
     EVENT_SOURCE,
     EVENT_ORDER,

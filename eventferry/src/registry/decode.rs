@@ -1,6 +1,8 @@
 //! Reading messages as typed events.
 
-use crate::codec::{CodecErrorKind, VersionError, Versions, Wire};
+use std::fmt;
+
+use crate::codec::{self, CodecErrorKind, VersionError, Versions, Wire};
 use crate::event::{IncomingMessage, OutboxEvent, headers};
 use crate::registry::{DecodeError, DecodeErrorKind, EventOf, EventSet, Outbox};
 use crate::schema::{SchemaId, frame};
@@ -16,6 +18,13 @@ impl<S: EventSet> Outbox<S> {
     /// By [`DecodeError::kind`]; [`DecodeError::is_unknown`] is what a consumer of a shared topic skips.
     #[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/decode.md"))]
     pub fn decode<M: IncomingMessage + ?Sized>(&self, message: &M) -> Result<S, DecodeError> {
+        match self.opened(message)? {
+            Some(decrypted) => self.decode_plain(&decrypted),
+            None => self.decode_plain(message),
+        }
+    }
+
+    fn decode_plain<M: IncomingMessage + ?Sized>(&self, message: &M) -> Result<S, DecodeError> {
         let index = self.find(message)?;
         let entry = &S::ENTRIES[index];
         let (version, wire) = self.parts(index, message)?;
@@ -40,6 +49,47 @@ impl<S: EventSet> Outbox<S> {
         }
         let (version, wire) = self.parts(index, message)?;
         E::decode_version(version, wire).map_err(|e| describe((E::NAME, E::VERSION), version, message, e))
+    }
+
+    /// The message with its payload decrypted: what [`decode_as`](Self::decode_as) borrows from where messages are encrypted. One that is not
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// [`DecodeErrorKind::Encrypted`], and as [`decode`](Self::decode) for a message that is no event of the set.
+    pub fn decrypted<'m, M: IncomingMessage + ?Sized>(&self, message: &'m M) -> Result<Decrypted<'m, M>, DecodeError> {
+        Ok(self.opened(message)?.unwrap_or_else(|| Decrypted {
+            message,
+            payload: message.payload().map(<[u8]>::to_vec),
+        }))
+    }
+
+    /// The message decrypted; none if it is not encrypted.
+    fn opened<'m, M: IncomingMessage + ?Sized>(&self, message: &'m M) -> Result<Option<Decrypted<'m, M>>, DecodeError> {
+        let Some(key_id) = message.header(headers::EVENT_KEY_ID) else {
+            return Ok(None);
+        };
+        let entry = &S::ENTRIES[self.find(message)?];
+        let Some(sealed) = message.payload() else {
+            return Ok(Some(Decrypted { message, payload: None }));
+        };
+        let refuse = |why: &dyn fmt::Display| {
+            let what = format!("`{}` on topic `{}` is encrypted{why}", entry.name, shown(message.topic()));
+            DecodeError::new(DecodeErrorKind::Encrypted, Some(entry.name), what)
+        };
+        let cipher = self.cipher.as_deref();
+        let cipher = cipher.ok_or_else(|| refuse(&", and the set was given no keys: see `Outbox::encrypted`"))?;
+        let version = message.event_version().unwrap_or(entry.version);
+        let (aggregate_type, aggregate_id) = (
+            message.aggregate_type().unwrap_or_default(),
+            message.aggregate_id().unwrap_or_default(),
+        );
+        let context = codec::context(entry.name, version, aggregate_type, aggregate_id);
+        let key_id = std::str::from_utf8(key_id).unwrap_or_default();
+        let payload = cipher
+            .open(key_id, &context, sealed)
+            .map_err(|error| refuse(&format_args!(": {error}")))?;
+        let payload = Some(payload);
+        Ok(Some(Decrypted { message, payload }))
     }
 
     /// The place in the set of the event that a message says it is.
@@ -113,8 +163,52 @@ impl<S: EventSet> Outbox<S> {
         let content_type = message.header(headers::CONTENT_TYPE);
         // A media type that is not even text is another media type.
         let content_type = content_type.map(|value| std::str::from_utf8(value).unwrap_or_default());
+        if message.header(headers::EVENT_KEY_ID).is_some() {
+            let what = format!(
+                "`{}` on topic `{}` is encrypted: decode what `Outbox::decrypted` makes of it",
+                entry.name,
+                shown(message.topic())
+            );
+            return Err(DecodeError::new(DecodeErrorKind::Encrypted, Some(entry.name), what));
+        }
         let payload = message.payload().ok_or_else(|| tombstone(Some(entry.name), message.topic()))?;
         Ok((version, unframed(entry.name, message, Wire::plain(content_type, payload))?))
+    }
+}
+
+/// A message whose payload was decrypted.
+pub struct Decrypted<'m, M: ?Sized> {
+    message: &'m M,
+    payload: Option<Vec<u8>>,
+}
+
+impl<M: IncomingMessage + ?Sized> IncomingMessage for Decrypted<'_, M> {
+    fn topic(&self) -> &str {
+        self.message.topic()
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        self.payload.as_deref()
+    }
+
+    fn log_partition(&self) -> Option<i32> {
+        self.message.log_partition()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        if name == headers::EVENT_KEY_ID {
+            None
+        } else {
+            self.message.header(name)
+        }
+    }
+}
+
+impl<M: ?Sized> fmt::Debug for Decrypted<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decrypted")
+            .field("payload_bytes", &self.payload.as_ref().map(Vec::len))
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::codec::{CodecErrorKind, Encode, Format};
+use crate::codec::{self, CodecError, CodecErrorKind, Encode, Format, PayloadCipher};
 use crate::event::headers::{self, header_problem};
 use crate::event::{AggregateId, Headers, MessageId, OutboxEvent, TraceContext};
 use crate::outbox::NewRecord;
@@ -81,7 +81,10 @@ impl<S: EventSet> Outbox<S> {
             check_header(E::NAME, name, value)?;
         }
         let fingerprints = self.fingerprints.as_deref();
-        if let Some(fingerprint) = fingerprints.and_then(|all| all[<E::Listed as EventOf<S>>::INDEX].as_ref()) {
+        if let Some(cipher) = &self.cipher {
+            // Who reads by a schema registry could not read it: such an event names no schema.
+            seal(&**cipher, &mut record).map_err(|e| EnqueueError::encode(E::NAME, &e))?;
+        } else if let Some(fingerprint) = fingerprints.and_then(|all| all[<E::Listed as EventOf<S>>::INDEX].as_ref()) {
             record.headers.set(headers::EVENT_SCHEMA, fingerprint.as_str());
         }
         if let Some(context) = self.trace_source.and_then(|source| source()) {
@@ -181,6 +184,19 @@ impl<'e, S: EventSet> Draft<'e, S> {
         }
         self
     }
+}
+
+fn seal(cipher: &dyn PayloadCipher, record: &mut NewRecord) -> Result<(), CodecError> {
+    let context = codec::context(
+        &record.event_type,
+        record.event_version,
+        &record.aggregate_type,
+        &record.aggregate_id,
+    );
+    let sealed = cipher.seal(&context, record.payload.as_deref().unwrap_or_default())?;
+    record.headers.set(headers::EVENT_KEY_ID, sealed.key_id);
+    record.payload = Some(sealed.bytes);
+    Ok(())
 }
 
 /// Refuses what a broker or a database could not carry. The value is not shown.

@@ -160,6 +160,8 @@ pub enum DecodeErrorKind {
     ContentType,
     /// The payload is not an event of that type; see [`DecodeError::place`].
     Undecodable,
+    /// The payload is encrypted, and the set was given no keys, not this one, or it does not open it.
+    Encrypted,
     /// There is no payload.
     Tombstone,
     /// The schema forbids it, or a strict reader does; see [`DecodeError::violations`]. Only where that is switched on.

@@ -17,6 +17,7 @@ mod set;
 #[cfg(all(test, feature = "derive", feature = "json-schema"))]
 mod tests;
 
+pub use decode::Decrypted;
 pub use draft::Draft;
 pub use enqueue::Enqueue;
 pub use error::{DecodeError, DecodeErrorKind, EnqueueError, EnqueueErrorKind, SchemaError};

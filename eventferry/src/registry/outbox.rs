@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 #[cfg(feature = "json")]
 use crate::codec::Declared;
-use crate::codec::{Check, Checker, Contract, EventSchema, Version};
+use crate::codec::{Check, Checker, Contract, EventSchema, PayloadCipher, Version};
 use crate::event::{TableName, TraceContext};
 use crate::registry::{EventSet, SchemaError};
 use crate::schema::{Fingerprint, Schema, SchemaKind};
@@ -28,6 +28,7 @@ pub struct Outbox<S> {
     pub(super) strict: Option<Arc<ReadChecks>>,
     /// What each event's schema is known by, by the place of the event in the set; none until they are written beside the outbox.
     pub(super) fingerprints: Option<Arc<[Option<Fingerprint>]>>,
+    pub(super) cipher: Option<Arc<dyn PayloadCipher>>,
     set: PhantomData<fn() -> S>,
 }
 
@@ -76,6 +77,7 @@ impl<S: EventSet> Outbox<S> {
             on_read: None,
             strict: None,
             fingerprints: None,
+            cipher: None,
             set: PhantomData,
         })
     }
@@ -173,6 +175,17 @@ impl<S: EventSet> Outbox<S> {
         }
         self.strict = Some(Arc::new(checks));
         Ok(self)
+    /// Encrypts every event's payload on its way into the outbox, and decrypts what was encrypted when it is decoded.
+    ///
+    /// The payload is encrypted after it was checked; what the broker, the relay and the table's readers see is the encrypted form. Keys,
+    /// aggregate ids and headers stay as they are: keep what nobody may see out of them. An encrypted event names no schema
+    /// ([`register`](Self::register)) and travels without a frame. Messages that are not encrypted are decoded as ever, so that consumers can
+    /// get their keys before producers begin.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema", feature = "encryption"), doc = include_str!("examples/encrypted.md"))]
+    #[must_use = "the set is returned, not changed in place"]
+    pub fn encrypted(mut self, cipher: impl PayloadCipher) -> Self {
+        self.cipher = Some(Arc::new(cipher));
+        self
     }
 
     /// Writes the schemas of the listed events beside the outbox, and from then on events name theirs: for relays that put a schema
@@ -234,6 +247,7 @@ impl<S> Clone for Outbox<S> {
             on_read: self.on_read.clone(),
             strict: self.strict.clone(),
             fingerprints: self.fingerprints.clone(),
+            cipher: self.cipher.clone(),
             set: PhantomData,
         }
     }
@@ -248,6 +262,7 @@ impl<S: EventSet> fmt::Debug for Outbox<S> {
             .field("checked_decode", &self.on_read.is_some())
             .field("strict", &self.strict.is_some())
             .field("registered", &self.fingerprints.is_some())
+            .field("encrypted", &self.cipher.is_some())
             .finish_non_exhaustive()
     }
 }

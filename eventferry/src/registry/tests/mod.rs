@@ -1,5 +1,7 @@
 mod checks;
 mod drafts;
+#[cfg(feature = "encryption")]
+mod encrypted;
 mod framed;
 mod masked;
 mod secrets;
