@@ -24,11 +24,11 @@
 //! # Ok::<(), CodecError>(())
 //! ```
 
-#[cfg(feature = "json")]
-mod declared;
 #[cfg(feature = "encryption")]
 mod aes_gcm;
 mod cipher;
+#[cfg(feature = "json")]
+mod declared;
 mod error;
 #[cfg(feature = "json")]
 mod json;
@@ -44,9 +44,9 @@ pub use error::{CodecError, CodecErrorKind, Violation};
 pub use json::Json;
 pub use versions::{Earlier, EventSchema, History, VersionError, Versions, Wire};
 
+pub(crate) use cipher::context;
 #[cfg(feature = "json")]
 pub(crate) use declared::{Declared, MASK};
-pub(crate) use cipher::context;
 pub(crate) use versions::Version;
 
 use crate::schema::{Schema, SchemaKind};

@@ -175,6 +175,8 @@ impl<S: EventSet> Outbox<S> {
         }
         self.strict = Some(Arc::new(checks));
         Ok(self)
+    }
+
     /// Encrypts every event's payload on its way into the outbox, and decrypts what was encrypted when it is decoded.
     ///
     /// The payload is encrypted after it was checked; what the broker, the relay and the table's readers see is the encrypted form. Keys,
