@@ -10,8 +10,12 @@ pub mod kafka_wire;
 pub mod own_kafka;
 #[cfg(feature = "postgres")]
 pub mod own_postgres;
+#[cfg(feature = "schema-registry")]
+pub mod own_registry;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "schema-registry")]
+pub mod registry_front;
 pub mod servers;
 #[cfg(all(feature = "postgres", feature = "kafka"))]
 pub mod verify;

@@ -1,0 +1,180 @@
+//! A registry that is away, comes back, or is one of several.
+
+use std::time::{Duration, Instant};
+
+use eventferry::schema::confluent::ConfluentRegistry;
+use eventferry::schema::{RegistryErrorKind, SchemaRegistry};
+use eventferry::testing::proxy::{Line, TcpProxy, Way};
+use eventferry_tests::own_registry::OwnRegistry;
+use eventferry_tests::registry_front::{Answer, Front};
+
+use crate::{avro, client, register, registry, subject};
+
+#[tokio::test]
+async fn a_registry_may_be_down_at_the_start_stop_and_come_back() {
+    let Some(mut own) = OwnRegistry::stopped() else { return };
+    let registry = client(&own.url())
+        .auto_register(true)
+        .retries(1)
+        .request_timeout(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    let (subject, schema) = (subject(), avro());
+    let error = registry.id_of(&subject, &schema).await.unwrap_err();
+    assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
+    assert!(
+        error.to_string().contains(&own.url()) && error.to_string().contains("cannot be connected to"),
+        "{error}"
+    );
+
+    own.start_again().await;
+    // The first schema of a cold registry takes longer than the timeout of this client's.
+    register(&own.url(), &subject, &schema).await;
+    let id = registry.id_of(&subject, &schema).await.unwrap();
+
+    own.freeze();
+    let error = registry.schema_of(id).await.unwrap_err();
+    assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
+    assert!(error.to_string().contains("no answer in time"), "{error}");
+    own.thaw();
+    assert_eq!(registry.schema_of(id).await.unwrap().text, schema.text);
+
+    // What is known needs no registry; what is not waits for it.
+    own.stop();
+    assert_eq!(registry.id_of(&subject, &schema).await.unwrap(), id);
+    assert_eq!(registry.schema_of(id).await.unwrap().text, schema.text);
+    let error = registry.id_of(&subject, &avro()).await.unwrap_err();
+    assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn the_next_url_is_asked_where_one_is_away_and_the_good_one_is_remembered() {
+    let Some(url) = registry() else { return };
+    // Nobody listens there.
+    let dead = "http://127.0.0.1:1".to_owned();
+    // Answers every request with an error of its own.
+    let broken = Front::start(None).await;
+    let registry = ConfluentRegistry::builder([dead.clone(), broken.url(), url.clone()])
+        .build()
+        .unwrap();
+    let (subject, schema) = (subject(), avro());
+    let id = register(&url, &subject, &schema).await;
+    assert_eq!(registry.id_of(&subject, &schema).await.unwrap().get(), id);
+    assert_eq!(broken.asked().len(), 1);
+    assert_eq!(registry.schema_of(eventferry::schema::SchemaId::new(id)).await.unwrap(), schema);
+    assert_eq!(broken.asked().len(), 1, "the good one was not remembered");
+
+    // With all of them away the error names each.
+    let registry = ConfluentRegistry::builder([dead.clone(), broken.url()]).retries(0).build().unwrap();
+    let error = registry.id_of(&subject, &schema).await.unwrap_err();
+    assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
+    for part in [&dead, &broken.url(), "cannot be connected to", "error 50001"] {
+        assert!(error.to_string().contains(part), "`{part}` is not in: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_made_again_and_a_stalled_one_given_up() {
+    let Some(url) = registry() else { return };
+    let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap();
+    let proxy = TcpProxy::start(host).await.unwrap();
+    let registry = client(&format!("http://{}/{path}", proxy.address()))
+        .auto_register(true)
+        .refusal_ttl(Duration::ZERO)
+        .retries(1)
+        .request_timeout(Duration::from_millis(1500))
+        .build()
+        .unwrap();
+    registry.id_of(&subject(), &avro()).await.unwrap();
+    // The connection that was kept is dead now; nobody hears of it.
+    proxy.cut();
+    registry.id_of(&subject(), &avro()).await.unwrap();
+
+    proxy.set(Line::Stalled(Way::Down));
+    let started = Instant::now();
+    let error = registry.id_of(&subject(), &avro()).await.unwrap_err();
+    assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn only_what_may_pass_is_asked_again() {
+    let good = r#"{"subject":"s","version":1,"id":7,"schema":"\"string\""}"#;
+    let schema = avro();
+    for (answers, asked) in [
+        // Statuses that pass: asked again, as often as allowed.
+        (vec![Answer::new(503, ""), Answer::new(200, good)], Ok(2)),
+        (
+            vec![
+                Answer::new(500, r#"{"error_code":50003,"message":"forwarding failed"}"#),
+                Answer::new(502, "<html>"),
+                Answer::new(504, ""),
+                Answer::new(200, good),
+            ],
+            Ok(4),
+        ),
+        (vec![Answer::new(408, ""), Answer::new(200, good)], Ok(2)),
+        (
+            vec![Answer::new(429, "").with_header("retry-after", "0"), Answer::new(200, good)],
+            Ok(2),
+        ),
+        (vec![Answer::new(429, ""), Answer::new(200, good)], Ok(2)),
+        (
+            vec![Answer::new(503, ""); 5],
+            Err((4, RegistryErrorKind::Unavailable, "status 503")),
+        ),
+        // It asks for more time than there is.
+        (
+            vec![Answer::new(429, "").with_header("retry-after", "3600"); 2],
+            Err((1, RegistryErrorKind::Unavailable, "come back in 3600 s")),
+        ),
+        // The rest stays as it is, however often it is asked.
+        (vec![Answer::new(400, "{}"); 2], Err((1, RegistryErrorKind::Invalid, "status 400"))),
+        (
+            vec![Answer::new(401, ""); 2],
+            Err((1, RegistryErrorKind::Unauthorized, "other credentials")),
+        ),
+        (vec![Answer::new(403, ""); 2], Err((1, RegistryErrorKind::Unauthorized, "forbids"))),
+        (
+            vec![Answer::new(404, "<html>"); 2],
+            Err((1, RegistryErrorKind::Invalid, "is the URL right")),
+        ),
+        (
+            vec![Answer::new(422, r#"{"error_code":42201,"message":"Invalid schema"}"#); 2],
+            Err((1, RegistryErrorKind::Invalid, "error 42201: Invalid schema")),
+        ),
+        (vec![Answer::new(501, "{}"); 2], Err((1, RegistryErrorKind::Invalid, "status 501"))),
+    ] {
+        let front = Front::start(None).await;
+        for answer in &answers {
+            front.answer(answer.clone());
+        }
+        let registry = client(&front.url()).build().unwrap();
+        let found = registry.id_of(&subject(), &schema).await;
+        match (found, asked) {
+            (Ok(id), Ok(count)) => assert_eq!((id.get(), front.asked().len()), (7, count), "{answers:?}"),
+            (Err(error), Err((count, kind, text))) => {
+                assert_eq!((error.kind(), front.asked().len()), (kind, count), "{answers:?}: {error}");
+                assert!(error.to_string().contains(text), "{error}");
+            }
+            (found, _) => panic!("{answers:?}: {found:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_question_ends_at_its_deadline_whatever_is_left_to_try() {
+    let front = Front::start(None).await;
+    front.hold();
+    let registry = ConfluentRegistry::builder([front.url(), front.url(), front.url()])
+        .request_timeout(Duration::from_millis(400))
+        .deadline(Duration::from_millis(600))
+        .retries(1000)
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    let error = registry.id_of(&subject(), &avro()).await.unwrap_err();
+    assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
+    let took = started.elapsed();
+    assert!(took >= Duration::from_millis(550) && took < Duration::from_millis(1500), "{took:?}");
+}
