@@ -29,6 +29,8 @@ pub(crate) enum Mutant {
     ParkedIgnored,
     /// A row that a shut queue drops does not lower its floor.
     FloorKept,
+    /// Rows that were looked through are taken to be known, whoever they belong to.
+    SkimForgets,
     /// A queue opens after a read of its own, whatever it dropped meanwhile.
     StaleReadOpens,
     /// The next event may take another route while some are in flight.

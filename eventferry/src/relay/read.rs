@@ -22,6 +22,10 @@ pub(super) async fn run<S: Store>(
                 let batch = outage.ask(store.read(snapshot.as_ref(), &lanes)).await;
                 Fact::Read { number, batch }
             }
+            ReadCommand::Skim { number, lanes } => Fact::Skimmed {
+                number,
+                found: outage.ask(store.skim(&lanes)).await,
+            },
             ReadCommand::Aggregates { number, wanted, limit } => {
                 let rows = outage.ask(store.read_aggregates(&wanted, limit)).await;
                 Fact::Aggregates { number, rows }

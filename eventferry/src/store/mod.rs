@@ -29,7 +29,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use operate::{Moved, MovedMany, Operate, RowFilter, ShowPayload, StoredRow, Trace};
 pub(crate) use operate::{moved, steps};
 pub use relaying::{
-    AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Taken, Verdict,
+    AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Taken, Verdict,
     VerdictOutcome,
 };
 pub use schemas::{SchemaTable, StoredSchemas};
@@ -275,6 +275,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreErrorKind::Invalid`] if a cursor is not 0 and there is no `last`: late rows would be lost.
     fn read(&self, last: Option<&Snapshot>, lanes: &[LaneRead]) -> impl Future<Output = Result<ReadBatch, StoreError>> + Send;
+
+    /// Looks through lanes beyond their cursors without reading the rows: of each aggregate met, where its rows of status pending, failed or
+    /// dead-holding lie. A lane's limit counts the rows that are passed, lowest ids first; the aggregates come in any order.
+    ///
+    /// All lanes are seen in one snapshot, which is not before that of the last [`read`](Self::read) on the same connection.
+    fn skim(&self, lanes: &[LaneRead]) -> impl Future<Output = Result<Vec<Skimmed>, StoreError>> + Send;
 
     /// Reads rows of status pending, failed or dead-holding of several aggregates in one statement: up to `limit` rows of each, by id.
     ///

@@ -134,6 +134,35 @@ impl LaneRead {
     }
 }
 
+/// Rows of one aggregate, ordered or unordered ones, that were looked through without being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Skimmed {
+    /// The aggregate's order key.
+    pub order_key: i64,
+    /// Its ordered rows, or its unordered ones.
+    pub ordered: bool,
+    /// The lowest id among them.
+    pub first: i64,
+    /// The highest id among them.
+    pub last: i64,
+    /// How many there are.
+    pub rows: u32,
+}
+
+impl Skimmed {
+    /// Rows of an aggregate that lie between two ids.
+    pub const fn new(order_key: i64, ordered: bool, first: i64, last: i64, rows: u32) -> Self {
+        Self {
+            order_key,
+            ordered,
+            first,
+            last,
+            rows,
+        }
+    }
+}
+
 /// One aggregate's rows to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

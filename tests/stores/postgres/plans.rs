@@ -140,6 +140,8 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
             sql!("read"),
             format!("{lanes}, {ahead}, {room}, '{{{large}}}', {none}, 1000"),
         ),
+        ("a look from the start", sql!("skim"), format!("{lanes}, {zero}, {}", all("100"))),
+        ("a look at one lane", sql!("skim"), "'{7}', '{50000}', '{10000}'".to_owned()),
         ("aggregates", sql!("read_aggregates"), format!("{keys}, 256")),
         (
             "due from the start",

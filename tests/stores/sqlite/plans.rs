@@ -17,6 +17,7 @@ const STATEMENTS: [(&str, &str); 15] = [
         include_str!("../../../eventferry/src/store/sqlite/sql/discard_asked.sql"),
     ),
     ("read", include_str!("../../../eventferry/src/store/sqlite/sql/read.sql")),
+    ("skim", include_str!("../../../eventferry/src/store/sqlite/sql/skim.sql")),
     (
         "read_aggregates",
         include_str!("../../../eventferry/src/store/sqlite/sql/read_aggregates.sql"),
@@ -62,6 +63,7 @@ async fn lanes_are_read_through_their_own_index() {
     let outbox = Fresh::new().await;
     for (name, index) in [
         ("read", "ix_outbox_fresh (lane=? AND id>?)"),
+        ("skim", "ix_outbox_fresh (lane=? AND id>?)"),
         ("read_aggregates", "ix_outbox_aggregate (order_key=? AND ordered=? AND id>?)"),
         ("read_due", "ix_outbox_due (lane=? AND available_at=? AND id>?)"),
         ("read_due", "ix_outbox_due (lane=? AND available_at>? AND available_at<?)"),

@@ -247,6 +247,7 @@ impl Core {
             appetite: APPETITE_MIN,
             draining: None,
             caught_up: false,
+            skimming: false,
             due: DueAt::default(),
             full_pass_at,
             pass: Some((now, i64::MAX)),

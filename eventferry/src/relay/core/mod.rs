@@ -18,6 +18,7 @@ mod settle;
 mod shed;
 #[cfg(test)]
 mod sim;
+mod skim;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -137,6 +138,8 @@ struct Lane {
     careful: bool,
     /// The last read found less than it asked for.
     caught_up: bool,
+    /// Nearly all of its rows are left in the table: it is looked through, not read.
+    skimming: bool,
     /// How many owners in a row ended with it in their hands, and when that is forgotten.
     deaths: u32,
     well_at: Now,
@@ -194,6 +197,9 @@ pub(crate) struct Core {
     reads_issued: u64,
     reads_out: BTreeSet<u64>,
     main_read: Option<read::MainRead>,
+    skim_read: Option<skim::SkimRead>,
+    /// A main read was answered since the last look.
+    skim_next: bool,
     aggregate_read: Option<read::AggregatesRead>,
     due_read: Option<due::DueRead>,
     /// A read failed, so the next may be answered by another server: until a main read says which, nothing else is read or believed.
@@ -284,6 +290,8 @@ impl Core {
             reads_issued: 0,
             reads_out: BTreeSet::new(),
             main_read: None,
+            skim_read: None,
+            skim_next: false,
             aggregate_read: None,
             due_read: None,
             unsure: false,
@@ -375,6 +383,7 @@ impl Core {
                 self.next_renew = self.next_renew.min(self.now + lease::RENEW_AGAIN);
             }
             Fact::Read { number, batch } => self.on_read(number, batch),
+            Fact::Skimmed { number, found } => self.on_skimmed(number, found),
             Fact::Aggregates { number, rows } => self.on_aggregates(number, rows),
             Fact::Due { number, rows } => self.on_due(number, rows),
             Fact::Loaded { row, key, payload } => self.on_loaded(row, key, payload),
@@ -393,7 +402,7 @@ impl Core {
             Fact::Acked { ok } => self.on_acked(ok),
             Fact::Judged { verdicts, outcomes } => self.on_judged(verdicts, outcomes),
             Fact::Wake => {
-                self.woken = self.main_read.is_some();
+                self.woken = self.main_read.is_some() || self.skim_read.is_some();
                 self.next_read = self.now;
             }
             Fact::Stop => {

@@ -59,6 +59,16 @@ impl Queue {
     }
 }
 
+/// What became of a row that a read found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admitted {
+    Queued,
+    /// It was there already, or has been answered for.
+    Known,
+    /// Its queue is shut: it is left in the table.
+    Left,
+}
+
 /// Whether rows found by the main read enter the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
@@ -98,13 +108,13 @@ const PAGE_LOW: usize = 256;
 
 impl Core {
     /// Takes in a row that read number `number` found, unless it is known or its queue is shut.
-    pub(super) fn admit(&mut self, row: Record, number: u64) -> bool {
+    pub(super) fn admit(&mut self, row: Record, number: u64) -> Admitted {
         if self.knows(row.row(), number) {
-            return false;
+            return Admitted::Known;
         }
         let now = self.now;
         let queue = self.queues.entry(QueueKey::of(&row)).or_insert_with(|| Queue::new(row.lane(), now));
-        match &mut queue.gate {
+        let queued = match &mut queue.gate {
             Gate::Open => self.place(row),
             Gate::Shut { .. } if mutant(Mutant::ParkedIgnored) => self.place(row),
             Gate::Shut { .. } if mutant(Mutant::FloorKept) => false,
@@ -116,7 +126,8 @@ impl Core {
                 *dropped = Some(dropped.map_or(row.id - 1, |lowest| lowest.min(row.id - 1)));
                 false
             }
-        }
+        };
+        if queued { Admitted::Queued } else { Admitted::Left }
     }
 
     /// A row that waits longer than its policy can ask for waits because the database's clock was set back: it is due.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::alone::CAREFUL_ROWS;
-use super::queue::{Gate, Queue, QueueKey, Why};
+use super::queue::{Admitted, Gate, Queue, QueueKey, Why};
+use super::skim::nearly_all;
 use super::{Command, Core, DueAt, Now, ReadCommand};
 use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LaneLease, Record};
@@ -48,8 +49,12 @@ impl Core {
         if self.aggregate_read.is_none() && !self.unsure && !self.wake.is_empty() && self.now >= self.next_aggregates() {
             self.issue_aggregates();
         }
-        if self.main_read.is_none() && self.now >= self.next_read && self.room() >= self.room_wanted() {
-            self.issue_main_read();
+        if self.main_read.is_none() && self.skim_read.is_none() {
+            if self.wants_skim() {
+                self.issue_skim();
+            } else if self.now >= self.next_read && self.room() >= self.room_wanted() {
+                self.issue_main_read();
+            }
         }
         if self.due_read.is_none() && !self.unsure && self.now >= self.next_due && self.room() >= self.room_wanted() {
             self.issue_due_read();
@@ -61,8 +66,12 @@ impl Core {
             return Now::MAX;
         }
         let mut next = Now::MAX;
-        if self.main_read.is_none() && self.room() >= self.room_wanted() {
-            next = next.min(self.next_read);
+        if self.main_read.is_none() && self.skim_read.is_none() {
+            if self.wants_skim() {
+                next = Now::ZERO;
+            } else if self.room() >= self.room_wanted() {
+                next = next.min(self.next_read);
+            }
         }
         if self.due_read.is_none() && !self.unsure && self.room() >= self.room_wanted() {
             next = next.min(self.next_due);
@@ -109,6 +118,9 @@ impl Core {
         if let Some(read) = &mut self.main_read {
             read.lanes.retain(|(lease, _)| lease.lane != lane);
         }
+        if let Some(read) = &mut self.skim_read {
+            read.disown(lane);
+        }
     }
 
     pub(super) fn begin_read(&mut self) -> u64 {
@@ -133,6 +145,7 @@ impl Core {
         // Of a lane whose events go one at a time there is no use for many.
         let most = |l: &LaneLease| match careful {
             Some(rows) if self.lane(l.lane).careful => CAREFUL_ROWS.saturating_sub(rows[usize::from(l.lane % crate::outbox::LANES)]),
+            _ if self.lane(l.lane).skimming => 0,
             _ => self.lane(l.lane).appetite as usize,
         };
         let mut limits: Vec<usize> = held.iter().map(|l| each.min(most(l)).min(room)).collect();
@@ -221,8 +234,8 @@ impl Core {
             }
         } else {
             found += batch.fresh.len();
-            let (now, full_pass) = (self.now, self.config.full_pass);
             let mut counts = [0u32; crate::outbox::LANES as usize];
+            let mut left = [0u32; crate::outbox::LANES as usize];
             for row in batch.fresh {
                 let lane = row.lane();
                 if !ours[usize::from(lane)] {
@@ -231,35 +244,50 @@ impl Core {
                 counts[usize::from(lane)] += 1;
                 let (id, message_id) = (row.id, row.message_id);
                 self.lane_mut(lane).cursor = id;
-                if self.admit(row, number) && id <= self.lane(lane).passing {
-                    self.stats.strays += 1;
-                    self.stray = Some(message_id);
+                match self.admit(row, number) {
+                    Admitted::Queued if id <= self.lane(lane).passing => {
+                        self.stats.strays += 1;
+                        self.stray = Some(message_id);
+                    }
+                    Admitted::Left => left[usize::from(lane)] += 1,
+                    Admitted::Queued | Admitted::Known => {}
                 }
             }
             for (lease, limit) in &read.lanes {
-                let count = counts[usize::from(lease.lane)];
+                let (count, left) = (counts[usize::from(lease.lane)], left[usize::from(lease.lane)]);
                 let lane = self.lane_mut(lease.lane);
-                lane.caught_up = count < *limit;
+                if *limit > 0 {
+                    lane.skimming = !lane.careful && count >= *limit && nearly_all(left, count);
+                }
                 lane.appetite = if *limit > 0 && count >= *limit {
                     (lane.appetite * 2).min(APPETITE_MAX)
                 } else {
                     lane.appetite.max(APPETITE_MIN * 2) / 2
                 };
-                if count < *limit || lane.cursor > lane.passing {
-                    lane.passing = 0;
-                }
-                if let Some((began, to)) = lane.pass
-                    && (count < *limit || lane.cursor >= to)
-                {
-                    lane.pass = None;
-                    lane.full_pass_at = next_pass(lease.lane, began, to, now, full_pass);
-                }
+                self.lane_was_read(lease.lane, count, *limit);
             }
+            self.skim_next = true;
         }
         self.plan_next_read(found);
     }
 
-    fn plan_next_read(&mut self, found: usize) {
+    /// So many rows of a lane were found, of at most so many.
+    pub(super) fn lane_was_read(&mut self, number: u8, count: u32, limit: u32) {
+        let (now, full_pass) = (self.now, self.config.full_pass);
+        let lane = self.lane_mut(number);
+        lane.caught_up = count < limit;
+        if count < limit || lane.cursor > lane.passing {
+            lane.passing = 0;
+        }
+        if let Some((began, to)) = lane.pass
+            && (count < limit || lane.cursor >= to)
+        {
+            lane.pass = None;
+            lane.full_pass_at = next_pass(number, began, to, now, full_pass);
+        }
+    }
+
+    pub(super) fn plan_next_read(&mut self, found: usize) {
         if std::mem::take(&mut self.woken) || found > 0 {
             self.last_work = self.now;
             self.poll = self.config.poll_min;
@@ -277,11 +305,12 @@ impl Core {
         self.stats.resets += 1;
         self.snapshot = None;
         self.drop_queues(|_| true);
+        self.skim_read = None;
         self.aggregate_read = None;
         self.due_read = None;
         for lane in &mut self.lanes {
             lane.cursor = 0;
-            (lane.pass, lane.passing) = (None, 0);
+            (lane.pass, lane.passing, lane.skimming) = (None, 0, false);
             lane.due = DueAt::default();
         }
         self.next_read = self.now;

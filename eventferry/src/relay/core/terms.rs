@@ -6,7 +6,7 @@ use super::{Now, QueueKey};
 use crate::event::Message;
 use crate::outbox::{LaneLease, Record, RowId};
 use crate::publish::{Presence, PublishErrorKind};
-use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch, Renewed, Snapshot, Taken, Verdict, VerdictOutcome};
+use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch, Renewed, Skimmed, Snapshot, Taken, Verdict, VerdictOutcome};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) enum Fact {
     LeaseCallFailed,
     /// A main read came back.
     Read { number: u64, batch: Option<ReadBatch> },
+    /// Lanes were looked through.
+    Skimmed { number: u64, found: Option<Vec<Skimmed>> },
     /// A read of some aggregates came back.
     Aggregates { number: u64, rows: Option<Vec<Record>> },
     /// A page of due rows came back.
@@ -145,6 +147,10 @@ pub(crate) enum ReadCommand {
     Lanes {
         number: u64,
         snapshot: Option<Snapshot>,
+        lanes: Vec<LaneRead>,
+    },
+    Skim {
+        number: u64,
         lanes: Vec<LaneRead>,
     },
     Aggregates {

@@ -9,8 +9,8 @@ use crate::outbox::{LaneLease, Outcome, Payload, Record, RowId, Status, after_at
 use crate::store::memory::MemoryStore;
 use crate::store::memory::state::{Lane, Row, State};
 use crate::store::{
-    AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store, StoreError,
-    StoreErrorKind, Taken, Verdict, VerdictOutcome,
+    AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Store,
+    StoreError, StoreErrorKind, Taken, Verdict, VerdictOutcome,
 };
 
 /// Whether a stored end of a lease lies within one lease length from now; anything else is over.
@@ -244,6 +244,25 @@ impl Store for MemoryStore {
         }
         batch.fresh.sort_by_key(|record| (record.lane(), record.id));
         Ok(batch)
+    }
+
+    async fn skim(&self, lanes: &[LaneRead]) -> Result<Vec<Skimmed>, StoreError> {
+        let state = self.state();
+        let mut found = Vec::new();
+        for read in lanes {
+            let ahead = |row: &&Row| row.is_read_in_order() && row.record.lane() == read.lane && row.record.id > read.cursor;
+            for row in state.visible().filter(ahead).take(read.limit as usize) {
+                let Record {
+                    id, order_key, ordered, ..
+                } = row.record;
+                let same = |group: &&mut Skimmed| (group.order_key, group.ordered) == (order_key, ordered);
+                match found.iter_mut().find(same) {
+                    Some(group) => (group.last, group.rows) = (id, group.rows + 1),
+                    None => found.push(Skimmed::new(order_key, ordered, id, id, 1)),
+                }
+            }
+        }
+        Ok(found)
     }
 
     async fn read_aggregates(&self, wanted: &[AggregateRead], limit: u32) -> Result<Vec<Record>, StoreError> {

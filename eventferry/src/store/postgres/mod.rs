@@ -29,8 +29,8 @@ use crate::outbox::{LaneLease, Record, RowId, Status};
 use crate::store::postgres::session::{InUse, Session};
 use crate::store::statements::{PerTable, statements};
 use crate::store::{
-    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store, StoreError, Taken,
-    Verdict, VerdictOutcome,
+    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Store, StoreError,
+    Taken, Verdict, VerdictOutcome,
 };
 
 statements! {
@@ -49,6 +49,7 @@ statements! {
         forgive: "sql/forgive.sql",
         close: "sql/close.sql",
         read: "sql/read.sql",
+        skim: "sql/skim.sql",
         read_aggregates: "sql/read_aggregates.sql",
         read_due: "sql/read_due.sql",
         read_payload: "sql/read_payload.sql",
@@ -182,6 +183,10 @@ impl Store for PostgresStore {
 
     async fn read(&self, last: Option<&Snapshot>, lanes: &[LaneRead]) -> Result<ReadBatch, StoreError> {
         self.read_lanes(last, lanes).await
+    }
+
+    async fn skim(&self, lanes: &[LaneRead]) -> Result<Vec<Skimmed>, StoreError> {
+        self.skim_lanes(lanes).await
     }
 
     async fn read_aggregates(&self, wanted: &[AggregateRead], limit: u32) -> Result<Vec<Record>, StoreError> {

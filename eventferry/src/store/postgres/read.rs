@@ -7,7 +7,7 @@ use crate::outbox::{Record, RowId, Status};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::error::{lost_identity, undecodable};
 use crate::store::postgres::row::{Columns, RECORD_COLUMNS};
-use crate::store::{AggregateRead, DueCursor, DueRow, LATE_LIMIT, LaneRead, ReadBatch, Snapshot, StoreError, StoreErrorKind};
+use crate::store::{AggregateRead, DueCursor, DueRow, LATE_LIMIT, LaneRead, ReadBatch, Skimmed, Snapshot, StoreError, StoreErrorKind};
 
 /// What a first read remembers of the one before: nothing had begun, so nothing can be late.
 const BEFORE_ALL: u64 = u64::MAX;
@@ -27,12 +27,7 @@ impl PostgresStore {
         let answer = sqlx::query(self.sql.read.clone())
             .bind(lanes.iter().map(|lane| i16::from(lane.lane)).bind_iter())
             .bind(lanes.iter().map(|lane| lane.cursor).bind_iter())
-            .bind(
-                lanes
-                    .iter()
-                    .map(|lane| lane.limit.min(i32::MAX.unsigned_abs()).cast_signed())
-                    .bind_iter(),
-            )
+            .bind(lanes.iter().map(limit).bind_iter())
             .bind(last.map_or_else(|| "{}".to_owned(), |last| array_text(&last.in_progress)))
             .bind(last.map_or(BEFORE_ALL, |last| last.xmax).to_string())
             .bind(i64::from(LATE_LIMIT))
@@ -43,6 +38,29 @@ impl PostgresStore {
         let batch = batch(number, Columns(head), rows)?;
         self.remember_highest(&batch);
         Ok(batch)
+    }
+
+    pub(super) async fn skim_lanes(&self, lanes: &[LaneRead]) -> Result<Vec<Skimmed>, StoreError> {
+        let mut session = self.enter(&self.reading).await?;
+        let answer = sqlx::query(self.sql.skim.clone())
+            .bind(lanes.iter().map(|lane| i16::from(lane.lane)).bind_iter())
+            .bind(lanes.iter().map(|lane| lane.cursor).bind_iter())
+            .bind(lanes.iter().map(limit).bind_iter())
+            .fetch_all(session.connection())
+            .await;
+        let rows = session.finish("skim the lanes", &self.table, answer)?;
+        let skimmed = |row: &PgRow| {
+            let columns = Columns(row);
+            let rows = u32::try_from(columns.i32(4)?).map_err(|_| undecodable(4))?;
+            Ok(Skimmed::new(
+                columns.i64(0)?,
+                columns.bool(1)?,
+                columns.i64(2)?,
+                columns.i64(3)?,
+                rows,
+            ))
+        };
+        rows.iter().map(skimmed).collect()
     }
 
     pub(super) async fn read_unsettled(&self, wanted: &[AggregateRead], limit: u32) -> Result<Vec<Record>, StoreError> {
@@ -108,6 +126,10 @@ impl PostgresStore {
         };
         found.iter().map(status).collect()
     }
+}
+
+fn limit(lane: &LaneRead) -> i32 {
+    lane.limit.min(i32::MAX.unsigned_abs()).cast_signed()
 }
 
 /// Transaction ids as the text of an array.

@@ -59,8 +59,8 @@ use crate::event::TableName;
 use crate::outbox::{LaneLease, Record, RowId, Status};
 use crate::store::statements::{PerTable, statements};
 use crate::store::{
-    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Snapshot, Store, StoreError, Taken,
-    Verdict, VerdictOutcome,
+    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Store, StoreError,
+    Taken, Verdict, VerdictOutcome,
 };
 
 statements! {
@@ -95,6 +95,7 @@ statements! {
         forgive_lanes: "sql/forgive_lanes.sql",
         remember: "sql/remember.sql",
         renew_lanes: "sql/renew_lanes.sql",
+        skim: "sql/skim.sql",
         show: "sql/show.sql",
         status_of: "sql/status_of.sql",
         statuses_of: "sql/statuses_of.sql",
@@ -173,6 +174,10 @@ impl Store for SqliteStore {
 
     async fn read(&self, last: Option<&Snapshot>, lanes: &[LaneRead]) -> Result<ReadBatch, StoreError> {
         self.read_lanes(last, lanes).await
+    }
+
+    async fn skim(&self, lanes: &[LaneRead]) -> Result<Vec<Skimmed>, StoreError> {
+        self.skim_lanes(lanes).await
     }
 
     async fn read_aggregates(&self, wanted: &[AggregateRead], limit: u32) -> Result<Vec<Record>, StoreError> {

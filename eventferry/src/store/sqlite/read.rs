@@ -7,7 +7,7 @@ use crate::outbox::{Record, RowId, Status};
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::error::error;
 use crate::store::sqlite::row::{get, json_list, record, rows_as_json, status};
-use crate::store::{AggregateRead, DEFER_ABOVE, DueCursor, DueRow, LaneRead, ReadBatch, Snapshot, StoreError, StoreErrorKind};
+use crate::store::{AggregateRead, DEFER_ABOVE, DueCursor, DueRow, LaneRead, ReadBatch, Skimmed, Snapshot, StoreError, StoreErrorKind};
 
 /// The pool's connections see the same one file: there is nothing that a snapshot of one of them knows and another's does not.
 const CONNECTION: u64 = 0;
@@ -49,6 +49,26 @@ impl SqliteStore {
             }
         }
         Ok(batch)
+    }
+
+    pub(super) async fn skim_lanes(&self, lanes: &[LaneRead]) -> Result<Vec<Skimmed>, StoreError> {
+        let rows = sqlx::query(self.sql.skim.clone())
+            .bind(json_list(
+                lanes.iter().map(|read| format!("[{},{},{}]", read.lane, read.cursor, read.limit)),
+            ))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|source| error("skim lanes of", &self.table, source))?;
+        let skimmed = |row: &SqliteRow| {
+            Ok(Skimmed::new(
+                get(row, "order_key")?,
+                get(row, "ordered")?,
+                get(row, "first")?,
+                get(row, "last")?,
+                get(row, "rows")?,
+            ))
+        };
+        rows.iter().map(skimmed).collect()
     }
 
     pub(super) async fn read_in_order(&self, wanted: &[AggregateRead], limit: u32) -> Result<Vec<Record>, StoreError> {

@@ -19,6 +19,10 @@ fn failed(command: &Command) -> Option<Fact> {
             number: *number,
             batch: None,
         },
+        Command::Read(ReadCommand::Skim { number, .. }) => Fact::Skimmed {
+            number: *number,
+            found: None,
+        },
         Command::Read(ReadCommand::Aggregates { number, .. }) => Fact::Aggregates {
             number: *number,
             rows: None,
@@ -67,7 +71,13 @@ impl World {
         } else {
             self.execute(id, asked_at, command)
         };
-        if let Some(Fact::Read { batch: None, .. } | Fact::Aggregates { rows: None, .. } | Fact::Due { rows: None, .. }) = &fact {
+        if let Some(
+            Fact::Read { batch: None, .. }
+            | Fact::Skimmed { found: None, .. }
+            | Fact::Aggregates { rows: None, .. }
+            | Fact::Due { rows: None, .. },
+        ) = &fact
+        {
             self.relays[relay].connection += 1;
         }
         let fact = match fact {
@@ -120,6 +130,13 @@ impl World {
                 Fact::Read {
                     number,
                     batch: Some(batch),
+                }
+            }
+            Command::Read(ReadCommand::Skim { number, lanes }) => {
+                let found = now_or_never(store.skim(&lanes)).expect(NEVER);
+                Fact::Skimmed {
+                    number,
+                    found: Some(found),
                 }
             }
             Command::Read(ReadCommand::Aggregates { number, wanted, limit }) => {

@@ -75,6 +75,16 @@ fn a_floor_that_a_drop_does_not_lower_is_noticed() {
 }
 
 #[test]
+fn rows_that_were_looked_through_and_forgotten_are_noticed() {
+    noticed(
+        Mutant::SkimForgets,
+        200,
+        &[Breach::Order, Breach::Lost, Breach::Stray, Breach::Stuck],
+        Plan::any,
+    );
+}
+
+#[test]
 fn a_route_changed_in_flight_is_noticed() {
     noticed(Mutant::RouteChanged, 100, &[Breach::Order], Plan::any);
 }

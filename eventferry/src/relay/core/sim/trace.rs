@@ -53,6 +53,11 @@ impl Watched {
                 let fresh = self.all(batch.fresh.iter().map(|row| (row.id, row.message_id)));
                 (late.len() + fresh.len() > 0).then(|| format!("read {number} found: late [{late}], fresh [{fresh}]"))
             }
+            Fact::Skimmed { number, found } => {
+                let mut found = found.as_ref()?.iter();
+                let group = found.find(|group| group.order_key == self.order_key)?;
+                Some(format!("read {number} looked through {} to {}", group.first, group.last))
+            }
             Fact::Aggregates { number, rows } => {
                 let rows = rows.as_ref()?;
                 let found = self.all(rows.iter().map(|row| (row.id, row.message_id)));
@@ -115,6 +120,13 @@ impl Watched {
             Command::Read(ReadCommand::Lanes { number, lanes, .. }) => {
                 let lane = lanes.iter().find(|lane| lane.lane == self.lane)?;
                 Some(format!("read {number}: lane beyond {}, at most {}", lane.cursor, lane.limit))
+            }
+            Command::Read(ReadCommand::Skim { number, lanes }) => {
+                let lane = lanes.iter().find(|lane| lane.lane == self.lane)?;
+                Some(format!(
+                    "read {number}: looks through the lane beyond {}, at most {}",
+                    lane.cursor, lane.limit
+                ))
             }
             Command::Read(ReadCommand::Aggregates { number, wanted, limit }) => {
                 let wanted = wanted.iter().find(|read| read.order_key == self.order_key)?;

@@ -6,6 +6,7 @@ mod groups;
 mod letters;
 mod schemas;
 mod shed;
+mod skim;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

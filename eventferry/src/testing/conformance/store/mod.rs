@@ -162,6 +162,7 @@ macro_rules! conformance_store {
             }
             reading {
                 fresh_rows_come_by_lane_and_id_up_to_the_limit
+                a_look_through_a_lane_says_where_its_aggregates_lie
                 only_lanes_that_are_named_are_read
                 settled_and_scheduled_rows_are_not_fresh
                 failed_and_holding_rows_are_fresh

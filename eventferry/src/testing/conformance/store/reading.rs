@@ -40,6 +40,47 @@ pub async fn only_lanes_that_are_named_are_read<H: Harness>(h: &H) {
     assert!(none.fresh.is_empty() && none.late.is_empty());
 }
 
+/// Where the rows of each aggregate lie, in lanes of their own, beyond their cursors and up to their limits; nothing of the rows themselves.
+pub async fn a_look_through_a_lane_says_where_its_aggregates_lie<H: Harness>(h: &H) {
+    let (a, b) = (ids_in_lane(7, 2), ids_in_lane(8, 1));
+    let loose = unordered(&a[0]);
+    put(
+        h,
+        vec![
+            event(&a[0]),
+            event(&b[0]),
+            event(&a[1]),
+            event(&a[0]),
+            loose,
+            event(&a[0]),
+            event(&b[0]),
+        ],
+    )
+    .await;
+    let owner = Owner::of_all_lanes(h).await;
+    let all = read_all(h).await;
+    // A failed row counts, a settled one does not.
+    owner.fail(h, &all[0], refused(10), OnDead::Continue).await;
+    h.store().done(&[all[6].row()], Retention::default()).await.unwrap();
+    let look = async |reads: &[LaneRead]| {
+        let mut found = h.store().skim(reads).await.unwrap();
+        found.sort_unstable_by_key(|group| group.first);
+        let place = |id: i64| all.iter().position(|row| row.id == id).unwrap();
+        let shown = found.iter().map(|group| {
+            let row = &all[place(group.first)];
+            assert_eq!((group.order_key, group.ordered), (row.order_key, row.ordered));
+            (place(group.first), place(group.last), group.rows)
+        });
+        shown.collect::<Vec<_>>()
+    };
+    let everything = [LaneRead::new(7, 0, 100), LaneRead::new(8, 0, 100)];
+    assert_eq!(look(&everything).await, [(0, 5, 3), (1, 1, 1), (2, 2, 1), (4, 4, 1)]);
+    let limited = [LaneRead::new(7, all[0].id, 2), LaneRead::new(8, 0, 0)];
+    assert_eq!(look(&limited).await, [(2, 2, 1), (3, 3, 1)]);
+    assert_eq!(look(&[LaneRead::new(8, all[1].id, 100)]).await, []);
+    assert_eq!(look(&[]).await, []);
+}
+
 /// Done, dead and scheduled rows do not take part in the order.
 pub async fn settled_and_scheduled_rows_are_not_fresh<H: Harness>(h: &H) {
     let owner = Owner::of_all_lanes(h).await;

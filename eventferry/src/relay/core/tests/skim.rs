@@ -1,0 +1,149 @@
+//! Lanes whose rows are left in the table are looked through; nothing that could go is passed over.
+
+use super::{Bench, CoreConfig, config, row, snapshot};
+use crate::outbox::{Record, Status, lane_of, order_key};
+use crate::relay::core::{Command, Fact, ReadCommand};
+use crate::store::{LaneRead, ReadBatch, Skimmed};
+
+/// Another aggregate in the lane of `thing`/`a`.
+fn neighbour() -> String {
+    let lane = lane_of(order_key("thing", "a"));
+    let mut names = (0..).map(|n: u32| format!("n{n}"));
+    names
+        .find(|id| lane_of(order_key("thing", id)) == lane)
+        .expect("there are enough names")
+}
+
+fn held(id: i64) -> Record {
+    let mut dead = row(id, "a");
+    dead.status = Status::DeadHolding;
+    dead
+}
+
+fn group(aggregate: &str, first: i64, last: i64, rows: u32) -> Skimmed {
+    Skimmed::new(order_key("thing", aggregate), true, first, last, rows)
+}
+
+impl Bench {
+    /// A lane whose first aggregate is held and has more rows than one read takes.
+    fn parked() -> Self {
+        let mut bench = Self::new(config());
+        let (number, lanes) = bench.main_read();
+        let limit = i64::from(limit_of(&lanes));
+        let mut answer = ReadBatch::new(snapshot(1));
+        answer.fresh = vec![held(1)];
+        answer.fresh.extend((2..=limit).map(|id| row(id, "a")));
+        bench.turn([Fact::Read {
+            number,
+            batch: Some(answer),
+        }]);
+        bench
+    }
+
+    /// The look that was asked for.
+    fn look(&mut self) -> Option<(u64, Vec<LaneRead>)> {
+        let asked = |c: &Command| matches!(c, Command::Read(ReadCommand::Skim { .. }));
+        let at = self.commands.iter().position(asked)?;
+        let Command::Read(ReadCommand::Skim { number, lanes }) = self.commands.remove(at) else {
+            return None;
+        };
+        Some((number, lanes))
+    }
+
+    fn skimmed(&mut self, number: u64, found: Vec<Skimmed>) {
+        self.turn([Fact::Skimmed {
+            number,
+            found: Some(found),
+        }]);
+    }
+
+    /// Aggregates that are asked for, and from which id on.
+    fn asked_for(&mut self) -> Vec<(i64, i64)> {
+        let reads = self.commands.iter().filter_map(|c| match c {
+            Command::Read(ReadCommand::Aggregates { wanted, .. }) => Some(wanted),
+            _ => None,
+        });
+        reads.flatten().map(|read| (read.order_key, read.after)).collect()
+    }
+}
+
+fn limit_of(lanes: &[LaneRead]) -> u32 {
+    let lane = lane_of(order_key("thing", "a"));
+    lanes.iter().find(|read| read.lane == lane).expect("it is held").limit
+}
+
+#[test]
+fn a_lane_full_of_rows_that_wait_is_looked_through_and_then_read_on() {
+    let mut bench = Bench::parked();
+    let (number, lanes) = bench.look().expect("there is more of it");
+    assert_eq!(lanes.len(), 1, "only that lane");
+    assert!(!bench.commands.iter().any(|c| matches!(c, Command::Read(ReadCommand::Lanes { .. }))));
+    let rows = lanes[0].limit;
+    let last = lanes[0].cursor + i64::from(rows);
+    bench.skimmed(number, vec![group("a", lanes[0].cursor + 1, last, rows)]);
+    let (_, reads) = bench.main_read();
+    assert_eq!(limit_of(&reads), 0, "late rows and the other lanes, in between");
+    bench.turn([]);
+    assert!(bench.look().is_none(), "never beside a main read");
+    assert_eq!(bench.core.stats().known, 0);
+}
+
+#[test]
+fn a_look_that_comes_to_the_end_makes_way_for_reading() {
+    let mut bench = Bench::parked();
+    let (number, lanes) = bench.look().expect("there is more of it");
+    bench.skimmed(number, vec![group("a", lanes[0].cursor + 1, 900, 5)]);
+    let (_, reads) = bench.main_read();
+    let lane = lanes[0].lane;
+    let read = reads.iter().find(|read| read.lane == lane).expect("it is held");
+    assert!(read.limit > 0 && read.cursor == 900, "{read:?}");
+}
+
+#[test]
+fn an_aggregate_that_may_go_is_read_from_where_it_was_met() {
+    let mut bench = Bench::parked();
+    let (number, lanes) = bench.look().expect("there is more of it");
+    let (next, last) = (lanes[0].cursor + 1, lanes[0].cursor + i64::from(lanes[0].limit));
+    let other = neighbour();
+    bench.skimmed(
+        number,
+        vec![group("a", next, last, lanes[0].limit - 2), group(&other, next + 5, next + 9, 2)],
+    );
+    assert_eq!(bench.asked_for(), [(order_key("thing", &other), next + 4)]);
+}
+
+#[test]
+fn what_an_open_queue_has_goes_on_and_the_rest_is_its_next_page() {
+    let mut bench = Bench::new(CoreConfig { window: 4_000, ..config() });
+    let other = neighbour();
+    let (number, lanes) = bench.main_read();
+    let limit = i64::from(limit_of(&lanes));
+    let mut answer = ReadBatch::new(snapshot(1));
+    answer.fresh = vec![row(1, &other), row(2, &other), held(3)];
+    answer.fresh.extend((4..=limit).map(|id| row(id, "a")));
+    bench.turn([Fact::Read {
+        number,
+        batch: Some(answer),
+    }]);
+    let sent = bench.handed_over();
+    assert_eq!(sent.len(), 1);
+    let (number, lanes) = bench.look().expect("there is more of it");
+    bench.skimmed(number, vec![group(&other, 700, 800, 3), group("a", 600, 899, lanes[0].limit - 3)]);
+    assert_eq!(bench.asked_for(), [(order_key("thing", &other), 699)]);
+    bench.turn([Fact::Delivered(vec![sent[0].1])]);
+    assert_eq!(bench.ids(), [2], "it was in memory all the time");
+}
+
+#[test]
+fn an_answer_for_a_lane_that_was_begun_anew_passes_nothing() {
+    let mut bench = Bench::parked();
+    let (number, _) = bench.look().expect("there is more of it");
+    bench.turn([Fact::Skimmed { number, found: None }]);
+    bench.now += std::time::Duration::from_secs(1);
+    bench.turn([]);
+    bench.read(|batch| batch.snapshot = snapshot(2));
+    let (_, reads) = bench.main_read();
+    assert!(reads.iter().all(|read| read.cursor == 0 && read.limit > 0), "{reads:?}");
+    bench.skimmed(number, vec![group("a", 1, 5_000, 5_000)]);
+    assert!(bench.core.lanes.iter().all(|lane| lane.cursor == 0));
+}
