@@ -4,7 +4,7 @@ use sqlx::{Row as _, SqlitePool};
 
 use super::Fresh;
 
-const STATEMENTS: [(&str, &str); 15] = [
+const STATEMENTS: [(&str, &str); 16] = [
     ("list", include_str!("../../../eventferry/src/store/sqlite/sql/list.sql")),
     ("show", include_str!("../../../eventferry/src/store/sqlite/sql/show.sql")),
     ("move", include_str!("../../../eventferry/src/store/sqlite/sql/move.sql")),

@@ -11,6 +11,8 @@ use crate::store::{DueCursor, DueRow};
 const DUE_PAGE: u32 = 64;
 const DUE_SOON: Duration = Duration::from_millis(100);
 const DUE_IDLE: Duration = Duration::from_millis(500);
+/// Rows that are due and cannot go are met again after a pause of this much for each of them, and at the latest with the next renewal.
+const DUE_PAUSE: Duration = Duration::from_micros(50);
 
 #[derive(Debug)]
 pub(super) struct DueRead {
@@ -20,6 +22,10 @@ pub(super) struct DueRead {
 
 impl Core {
     pub(super) fn issue_due_read(&mut self) {
+        if self.due_again.is_some_and(|again| self.now >= again) {
+            (self.due_again, self.due_rows) = (None, 0);
+            self.lanes.iter_mut().for_each(|lane| lane.due = DueAt::default());
+        }
         let lanes: Vec<(u8, DueCursor)> = self
             .sending_lanes()
             .map(|lease| (lease.lane, self.lane(lease.lane).due.0))
@@ -52,32 +58,26 @@ impl Core {
         for row in &rows {
             counts[usize::from(row.record.lane())] += 1;
         }
-        // A lane's pages start over when one came back short: rows that cannot go now are met again, and hide none behind them.
-        let mut more = false;
-        for lane in read.lanes {
-            if counts[usize::from(lane)] < DUE_PAGE {
-                self.lane_mut(lane).due = DueAt::default();
-                counts[usize::from(lane)] = 0;
-            } else {
-                more = true;
-            }
+        // Pages go on where the last one ended: what becomes due is behind it. They start over only after all of them came back short, so
+        // that rows which cannot go now are met again, and hide none behind them, and yet are not read all the time.
+        let more = read.lanes.iter().any(|lane| counts[usize::from(*lane)] >= DUE_PAGE);
+        self.due_rows = self.due_rows.saturating_add(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+        if !more && self.due_again.is_none() {
+            self.due_again = Some(self.now + (DUE_PAUSE * self.due_rows).min(self.config.lease / 3));
         }
         let soon = if more { self.config.poll_min } else { DUE_SOON };
         self.next_due = self.now
-            + if more || self.waiting_rows || !rows.is_empty() {
+            + if more || self.waiting_rows || self.due_rows > 0 {
                 soon
             } else {
                 DUE_IDLE
             };
         for DueRow { record, at } in rows {
-            let full = counts[usize::from(record.lane())] > 0;
             let lane = self.lane_mut(record.lane());
             if lane.lease.is_none() || lane.draining.is_some() {
                 continue;
             }
-            if full {
-                lane.due = DueAt(lane.due.0.max(at));
-            }
+            lane.due = DueAt(lane.due.0.max(at));
             if self.knows(record.row(), number) {
                 self.hear_of_discard(record);
                 continue;

@@ -38,7 +38,7 @@ impl Core {
         {
             // It was refused by a broker that is there.
             self.publisher_back();
-            self.topics[topic as usize].plain_until = self.now + PLAIN_FOR;
+            self.topics[topic as usize].refused(kind, flight.bytes, self.now);
             if self.lane(flight.lease.lane).lease == Some(flight.lease) {
                 return self.on_fault(&flight, kind, error, message, alone == Some(Reason::Crash));
             }

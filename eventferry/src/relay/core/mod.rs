@@ -211,6 +211,9 @@ pub(crate) struct Core {
     last_work: Now,
     poll: Duration,
     next_due: Now,
+    /// When the pages of due rows start over, if all of them were read, and how many rows these were.
+    due_again: Option<Now>,
+    due_rows: u32,
     waiting_rows: bool,
 
     queues: FxHashMap<QueueKey, Queue>,
@@ -301,6 +304,8 @@ impl Core {
             last_work: Now::ZERO,
             poll: config.poll_min,
             next_due: Now::ZERO,
+            due_again: None,
+            due_rows: 0,
             waiting_rows: false,
             queues: FxHashMap::default(),
             known: FxHashMap::default(),

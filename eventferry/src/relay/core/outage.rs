@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::queue::{Gate, QueueKey, Why};
+use super::send::PLAIN_FOR;
 use super::{Command, Core, Notice, Now, PublishCommand};
 use crate::publish::{PublishErrorKind, Scope};
 
@@ -24,6 +25,8 @@ pub(super) struct TopicState {
     pub(super) schema: Option<Arc<str>>,
     pub(super) partitions: Partitions,
     pub(super) plain_until: Now,
+    /// Payloads of more bytes than this go by one call each: one like them was refused.
+    pub(super) largest: usize,
     pub(super) backoff: Duration,
     /// Whether people were told that it is away.
     pub(super) told: bool,
@@ -49,11 +52,27 @@ impl TopicState {
             schema,
             partitions: if asks { Partitions::Unasked } else { Partitions::Known(0) },
             plain_until: Now::ZERO,
+            largest: usize::MAX,
             backoff: AWAY_MIN,
             told: false,
             waiting: Vec::new(),
             shut: Vec::new(),
             refreshing: false,
+        }
+    }
+
+    /// A call for an event with so many bytes was refused: the topic's events take the plain route for a while, unless only that one's size
+    /// was to blame. Most of what is refused for ever is too large, and whatever is as large shall end no session; if that was not it, the
+    /// next delivery of something larger says so.
+    pub(super) fn refused(&mut self, kind: PublishErrorKind, bytes: usize, now: Now) {
+        let rejected = kind == PublishErrorKind::Rejected;
+        if rejected && bytes > self.largest {
+            return;
+        }
+        self.plain_until = now + PLAIN_FOR;
+        if rejected {
+            // A little less, or each event that is a little smaller would be found out by itself.
+            self.largest = bytes - bytes / 8 - usize::from(bytes > 0);
         }
     }
 

@@ -178,10 +178,9 @@ impl Core {
                 Partitions::Known(count) => count,
                 Partitions::Unasked | Partitions::Asked | Partitions::Away { .. } => return,
             };
+            let unsuspicious = row.attempts == 0 && alone.is_none() && row.payload.len() <= state.largest && state.plain_until <= self.now;
             let route = match partition(row, count) {
-                Some(partition) if self.config.pipelined && row.attempts == 0 && alone.is_none() && state.plain_until <= self.now => {
-                    Route::Pipelined(topic, partition)
-                }
+                Some(partition) if self.config.pipelined && unsuspicious => Route::Pipelined(topic, partition),
                 Some(_) | None => Route::Plain(topic),
             };
             if key.ordered
@@ -383,6 +382,10 @@ impl Core {
             self.route_moves(flight.route);
             let (Route::Plain(topic) | Route::Pipelined(topic, _)) = flight.route;
             self.topic_back(topic);
+            if let Route::Plain(_) = flight.route {
+                let largest = &mut self.topics[topic as usize].largest;
+                *largest = (*largest).max(flight.bytes);
+            }
             if let Some(letter) = flight.letter.take() {
                 let Letter {
                     reason,

@@ -107,30 +107,24 @@ impl Core {
             ordered: group.ordered,
         };
         let below = group.first - 1;
-        let queue = self.queues.get_mut(&key);
         if mutant(Mutant::SkimForgets) {
             return true;
         }
-        match queue {
-            Some(queue) => match &mut queue.gate {
-                Gate::Shut { floor, .. } => *floor = (*floor).min(below),
-                Gate::Reading { dropped, .. } => *dropped = Some(dropped.map_or(below, |lowest| lowest.min(below))),
-                Gate::Open if queue.rows.is_empty() => {
-                    self.read_again(key, lane_of(group.order_key), below);
-                    return false;
-                }
-                Gate::Open => {
-                    // What it has may go; the rest follows as its next page.
-                    queue.gate = Gate::Shut {
-                        floor: below,
-                        why: Why::Page,
-                    };
-                    self.tidy(key);
-                    return false;
-                }
-            },
-            None => {
-                self.read_again(key, lane_of(group.order_key), below);
+        let queue = self.queues.get_mut(&key);
+        let Some(queue) = queue.filter(|queue| queue.gate != Gate::Open || !queue.rows.is_empty()) else {
+            self.read_again(key, lane_of(group.order_key), below);
+            return false;
+        };
+        match &mut queue.gate {
+            Gate::Shut { floor, .. } => *floor = (*floor).min(below),
+            Gate::Reading { dropped, .. } => *dropped = Some(dropped.map_or(below, |lowest| lowest.min(below))),
+            Gate::Open => {
+                // What it has may go; the rest follows as its next page.
+                queue.gate = Gate::Shut {
+                    floor: below,
+                    why: Why::Page,
+                };
+                self.tidy(key);
                 return false;
             }
         }

@@ -2,8 +2,10 @@
 
 mod alone;
 mod discard;
+mod due;
 mod groups;
 mod letters;
+mod refused;
 mod schemas;
 mod shed;
 mod skim;
@@ -18,6 +20,9 @@ use crate::event::Message;
 use crate::outbox::{LaneLease, NewRecord, OnDead, Payload, Record, RetryPolicy, Status};
 use crate::publish::{PublishErrorKind, Scope};
 use crate::store::{LaneRead, ReadBatch, Renewed, Snapshot, Taken, VerdictOutcome};
+
+/// Ids with their tokens.
+type Sent = Vec<(i64, u64)>;
 
 /// A core that holds all lanes on a publisher without sessions, and whose facts arrive at once.
 struct Bench {
@@ -112,22 +117,30 @@ impl Bench {
     }
 
     /// Ids handed over since the last call, with their tokens.
-    fn handed_over(&mut self) -> Vec<(i64, u64)> {
-        let mut out = Vec::new();
+    fn handed_over(&mut self) -> Sent {
+        let (pipelined, plain) = self.handed_over_by_route();
+        let mut out = [pipelined, plain].concat();
+        out.sort_unstable();
+        out
+    }
+
+    /// The same, those that go through a session apart from those that go by one call.
+    fn handed_over_by_route(&mut self) -> (Sent, Sent) {
+        let (mut pipelined, mut plain) = (Vec::new(), Vec::new());
         self.commands.retain_mut(|command| {
             let Command::Publish(PublishCommand::HandOver(batch)) = command else {
                 return true;
             };
             for HandOver { token, way } in batch.drain(..) {
-                let (Way::Plain { record, .. } | Way::Pipelined { record, .. }) = way else {
-                    panic!("a dead letter")
-                };
-                out.push((record.id, token));
+                match way {
+                    Way::Pipelined { record, .. } => pipelined.push((record.id, token)),
+                    Way::Plain { record, .. } => plain.push((record.id, token)),
+                    Way::DeadLetter { .. } => panic!("a dead letter"),
+                }
             }
             false
         });
-        out.sort_unstable();
-        out
+        (pipelined, plain)
     }
 
     fn ids(&mut self) -> Vec<i64> {

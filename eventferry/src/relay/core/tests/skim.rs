@@ -59,11 +59,13 @@ impl Bench {
 
     /// Aggregates that are asked for, and from which id on.
     fn asked_for(&mut self) -> Vec<(i64, i64)> {
-        let reads = self.commands.iter().filter_map(|c| match c {
-            Command::Read(ReadCommand::Aggregates { wanted, .. }) => Some(wanted),
-            _ => None,
-        });
-        reads.flatten().map(|read| (read.order_key, read.after)).collect()
+        let mut out = Vec::new();
+        for command in &self.commands {
+            if let Command::Read(ReadCommand::Aggregates { wanted, .. }) = command {
+                out.extend(wanted.iter().map(|read| (read.order_key, read.after)));
+            }
+        }
+        out
     }
 }
 

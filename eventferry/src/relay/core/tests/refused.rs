@@ -1,0 +1,87 @@
+//! What an event was refused for says which others may go together.
+
+use std::time::Duration;
+
+use super::{Bench, pipelined, row};
+use crate::outbox::{Payload, Record};
+use crate::publish::PublishErrorKind;
+use crate::relay::core::{Cause, Fact};
+
+fn sized(id: i64, bytes: usize) -> Record {
+    let mut row = row(id, &format!("a{id}"));
+    row.payload = Payload::Bytes(vec![b'x'; bytes]);
+    row
+}
+
+/// A session that ended because of an event of 800 bytes, which one call refused, too; the topic's quarantine is over.
+fn refused(kind: PublishErrorKind) -> Bench {
+    let mut bench = Bench::new(pipelined());
+    bench.read(|batch| batch.fresh = vec![sized(1, 800)]);
+    bench.answer_topic(Ok(9));
+    bench.turn([Fact::SessionOpened { session: 1 }]);
+    let token = bench.handed_over()[0].1;
+    let cause = Some(Cause {
+        token: Some(token),
+        kind: PublishErrorKind::Retriable,
+    });
+    bench.turn([Fact::SessionOver { session: 1, cause }]);
+    let (number, _) = bench.aggregates().expect("it is read again");
+    let rows = Some(vec![sized(1, 800)]);
+    bench.turn([Fact::Aggregates { number, rows }]);
+    let token = bench.handed_over()[0].1;
+    bench.refuse(token, kind);
+    bench.later(11);
+    bench
+}
+
+impl Bench {
+    fn later(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        let until = self.now + Duration::from_mins(5);
+        self.core.lanes.iter_mut().for_each(|lane| lane.valid_until = until);
+        self.turn([]);
+    }
+
+    /// Those of these rows that go through a session, and those that go by one call each, with their tokens.
+    fn by_route(&mut self, rows: Vec<Record>) -> (Vec<i64>, Vec<(i64, u64)>) {
+        self.read(|batch| batch.fresh = rows);
+        let next = self.core.session_numbers;
+        self.turn([Fact::SessionOpened { session: next }]);
+        let (pipelined, mut plain) = self.handed_over_by_route();
+        let mut pipelined: Vec<i64> = pipelined.into_iter().map(|(id, _)| id).collect();
+        pipelined.sort_unstable();
+        plain.sort_unstable();
+        (pipelined, plain)
+    }
+}
+
+#[test]
+fn events_as_large_as_a_refused_one_go_alone_and_the_others_together() {
+    let mut bench = refused(PublishErrorKind::Rejected);
+    let (together, alone) = bench.by_route(vec![sized(2, 100), sized(3, 900), sized(4, 690), sized(5, 790)]);
+    assert_eq!(together, [2, 4]);
+    assert_eq!(alone.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3, 5]);
+    bench.refuse(alone[0].1, PublishErrorKind::Rejected);
+    let (together, _) = bench.by_route(vec![sized(6, 100)]);
+    assert_eq!(
+        together,
+        [6],
+        "that was to be expected, and the topic's other events go on together"
+    );
+}
+
+#[test]
+fn one_that_is_larger_and_delivered_shows_that_it_was_not_the_size() {
+    let mut bench = refused(PublishErrorKind::Rejected);
+    let (_, alone) = bench.by_route(vec![sized(2, 900)]);
+    bench.turn([Fact::Delivered(vec![alone[0].1])]);
+    let (together, alone) = bench.by_route(vec![sized(3, 900), sized(4, 901)]);
+    assert_eq!((together, alone.len()), (vec![3], 1));
+}
+
+#[test]
+fn what_is_refused_for_now_says_nothing_of_sizes() {
+    let mut bench = refused(PublishErrorKind::Retriable);
+    let (together, _) = bench.by_route(vec![sized(2, 900)]);
+    assert_eq!(together, [2]);
+}
