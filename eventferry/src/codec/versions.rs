@@ -143,7 +143,7 @@ pub struct Version {
     pub(crate) name: &'static str,
     pub(crate) number: u32,
     pub(crate) content_type: &'static str,
-    #[cfg_attr(not(feature = "json-schema"), expect(dead_code, reason = "there is no checker that would need it"))]
+    #[cfg_attr(not(feature = "json"), expect(dead_code, reason = "there is no checker that would need it"))]
     pub(crate) kind: Option<SchemaKind>,
     pub(crate) schema: fn(Contract) -> String,
     pub(crate) registered: fn() -> Option<Schema>,
