@@ -7,6 +7,8 @@ mod assert_schemas;
 #[cfg(feature = "contracts")]
 pub mod book;
 mod decode;
+#[cfg(feature = "contracts")]
+mod documents;
 mod draft;
 mod enqueue;
 mod error;
@@ -18,6 +20,8 @@ mod set;
 mod tests;
 
 pub use decode::Decrypted;
+#[cfg(feature = "contracts")]
+pub use documents::DocumentInfo;
 pub use draft::Draft;
 pub use enqueue::Enqueue;
 pub use error::{DecodeError, DecodeErrorKind, EnqueueError, EnqueueErrorKind, SchemaError};

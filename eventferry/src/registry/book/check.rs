@@ -140,7 +140,7 @@ impl Book {
             return true;
         }
         let lines = diff(&committed, &ours);
-        match judge(&committed, &page.schema) {
+        match judge(&committed, &page.version, &page.schema) {
             Judgement::Compatible(_) if self.mode == BookMode::Write => {
                 self.write(&name, &page.schema.text);
                 self.add_payload(page, files);

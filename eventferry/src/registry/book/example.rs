@@ -42,6 +42,11 @@ pub(super) fn json(schema: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
         .collect())
 }
 
+/// The fullest payload that a schema describes.
+pub(in crate::registry) fn value(schema: &Value) -> Option<Value> {
+    Maker::new(schema, 0, false).value(schema, "text", 0)
+}
+
 struct Maker<'a> {
     root: &'a Value,
     /// Which of several forms is taken, wherever there are several.

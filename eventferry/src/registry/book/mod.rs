@@ -13,7 +13,7 @@
 
 mod check;
 mod diff;
-mod example;
+pub(super) mod example;
 mod finding;
 mod judge;
 mod names;
