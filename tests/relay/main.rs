@@ -9,6 +9,8 @@ mod crash;
 mod crash_poison;
 mod dead_letters;
 mod failure;
+#[cfg(feature = "schema-registry")]
+mod framed;
 mod moving;
 mod operator;
 mod order;
