@@ -1,4 +1,5 @@
-//! A relay in a process of its own, for tests that kill it: `relay-process POSTGRES_URL KAFKA [OPTION VALUE]..`.
+//! A relay in a process of its own, for tests that kill it: `relay-process DATABASE_URL KAFKA [OPTION VALUE]..`, where the
+//! database is `postgres://..` or `sqlite:FILE`.
 //!
 //! `--window EVENTS`, `--max-attempts N`, `--retry-ms MS`, `--dead-letter TOPIC`, `--transactions SECONDS` (each batch in one); with `--abort-on PAYLOAD` the event of that payload is the end
 //! of the process. What a setting of the outbox decides, such as the lease, is in its `outbox_meta`.
@@ -14,8 +15,10 @@ use std::time::Duration;
 use eventferry::publish::kafka::KafkaPublisher;
 use eventferry::relay::{Relay, Stats};
 use eventferry::store::postgres::PostgresStore;
-use eventferry::{RetryPolicy, Topic};
+use eventferry::store::sqlite::SqliteStore;
+use eventferry::{RetryPolicy, Store, Topic};
 use sqlx::postgres::PgPoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use tokio::io::AsyncReadExt;
 
 use crate::poison::Poisoned;
@@ -24,17 +27,25 @@ use crate::poison::Poisoned;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(url), Some(kafka)) = (args.next(), args.next()) else {
-        return Err("usage: relay-process POSTGRES_URL KAFKA [OPTION VALUE]..".into());
+        return Err("usage: relay-process DATABASE_URL KAFKA [OPTION VALUE]..".into());
     };
     let options: Vec<String> = args.collect();
+    if url.starts_with("sqlite:") {
+        let file = url.parse::<SqliteConnectOptions>()?;
+        let file = file.journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::from_secs(5));
+        return run(SqliteStore::new(SqlitePoolOptions::new().connect_lazy_with(file)), &kafka, &options).await;
+    }
+    run(PostgresStore::new(PgPoolOptions::new().connect_lazy(&url)?), &kafka, &options).await
+}
+
+async fn run<S: Store>(store: S, kafka: &str, options: &[String]) -> Result<(), Box<dyn Error>> {
     let given = |name: &str| {
         options
             .chunks(2)
             .find(|option| option[0] == name)
             .and_then(|option| option.get(1).cloned())
     };
-    let store = PostgresStore::new(PgPoolOptions::new().connect_lazy(&url)?);
-    let mut publisher = KafkaPublisher::builder(&kafka);
+    let mut publisher = KafkaPublisher::builder(kafka);
     if let Some(seconds) = given("--transactions") {
         publisher = publisher.transactions(Duration::from_secs(seconds.parse()?));
     }

@@ -17,7 +17,7 @@ pub mod postgres;
 #[cfg(feature = "schema-registry")]
 pub mod registry_front;
 pub mod servers;
-#[cfg(all(feature = "postgres", feature = "kafka"))]
+#[cfg(all(feature = "postgres", feature = "sqlite", feature = "kafka"))]
 pub mod verify;
 
 /// The code blocks of the project's `README.md` compile and run as doctests of this crate.

@@ -1,4 +1,4 @@
-//! Verifies the whole line by hand: writers, a PostgreSQL and a Kafka of its own, relays in processes of their own, and faults by seed.
+//! Verifies the whole line by hand: writers, a PostgreSQL or an SQLite file and a Kafka of its own, relays in processes of their own, and faults by seed.
 //!
 //! `cargo run -p eventferry-tests --all-features --bin verify -- --help`; `docs/verify.md` says how to read what it prints. `tests/run`
 //! fetches Kafka once; neither of its servers is used.
@@ -32,6 +32,7 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let verification = Verification::new(args.seed, args.length, own.with_file_name("relay-process"))
+        .database(args.database)
         .faults(&args.faults)
         .relays(args.relays)
         .relay_options(&args.relay_options.iter().map(String::as_str).collect::<Vec<_>>());

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests need to begin with is there or the test fails")]
 
+mod books;
 mod files;
 mod mistakes;
 mod plans;

@@ -1,16 +1,20 @@
-//! One run of the verifier: writers, PostgreSQL, relays in processes of their own, Kafka, and faults between all of them.
+//! One run of the verifier: writers, PostgreSQL or SQLite, relays in processes of their own, Kafka, and faults between all of them.
 
 mod crew;
+mod database;
 mod stage;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use eventferry::testing::verify::{Books, Checker, Fault, Link, PostgresBooks, Report, Schedule, Turn, Workload, Writers, Written};
+use eventferry::testing::verify::{
+    Books, Checker, Database, Fault, Link, PostgresBooks, Report, Schedule, SqliteBooks, Turn, Workload, Writers, Written,
+};
 use eventferry::{TableName, Topic};
 use tokio::time::{Instant, interval, sleep_until};
 
+use crate::verify::database::Home;
 use crate::verify::stage::Stage;
 
 /// How long everything may take to be delivered after the last fault, and how long no row at all.
@@ -27,6 +31,7 @@ pub struct Verification {
     length: Duration,
     lease: Duration,
     relays: u32,
+    database: Database,
     faults: Vec<Fault>,
     relay_program: PathBuf,
     relay_options: Vec<String>,
@@ -58,13 +63,15 @@ pub struct Outcome {
 }
 
 impl Verification {
-    /// A run of so many seconds by this seed with relays from this program (`relay-process`): three of them, a lease of 3 s, no faults.
+    /// A run of so many seconds by this seed on PostgreSQL with relays from this program (`relay-process`): three of them, a lease of 3 s, no
+    /// faults.
     pub fn new(seed: u64, length: Duration, relay_program: PathBuf) -> Self {
         Self {
             seed,
             length,
             lease: Duration::from_secs(3),
             relays: 3,
+            database: Database::Server,
             faults: Vec::new(),
             relay_program,
             relay_options: Vec::new(),
@@ -72,7 +79,13 @@ impl Verification {
         }
     }
 
-    /// Which faults may happen.
+    /// Whether the outbox is on a PostgreSQL or in an SQLite file.
+    pub fn database(mut self, database: Database) -> Self {
+        self.database = database;
+        self
+    }
+
+    /// Which faults may happen. Those that cannot befall the database are left out.
     pub fn faults(mut self, faults: &[Fault]) -> Self {
         self.faults = faults.to_vec();
         self
@@ -106,12 +119,31 @@ impl Verification {
     /// # Panics
     /// If a server or a relay does not do what it was told: what was to be verified is then not known.
     pub async fn run(&self, mut say: impl FnMut(&str)) -> Option<Outcome> {
-        let schedule = Schedule::plan(self.seed, self.length, self.lease, self.relays, &self.faults);
+        let wanted = self.only_what_can_happen();
+        let schedule = Schedule::plan(self.seed, self.length, self.lease, self.relays, &wanted.faults);
         say(&schedule.to_string());
-        let mut stage = Stage::open(self).await?;
-        let books = PostgresBooks::open(stage.writers_pool())
-            .await
-            .expect("the journal's tables can be made");
+        let stage = Stage::open(&wanted).await?;
+        let outcome = match stage.home() {
+            Home::Postgres(server) => {
+                let books = PostgresBooks::open(server.writers_pool()).await;
+                wanted.run_with(schedule, stage, books.expect("the journal can be made"), say).await
+            }
+            Home::Sqlite(file) => {
+                let books = SqliteBooks::open(file.writers_pool()).await;
+                wanted.run_with(schedule, stage, books.expect("the journal can be made"), say).await
+            }
+        };
+        Some(outcome)
+    }
+
+    fn only_what_can_happen(&self) -> Self {
+        let possible = Fault::of(self.database);
+        let mut wanted = self.clone();
+        wanted.faults.retain(|fault| possible.contains(fault));
+        wanted
+    }
+
+    async fn run_with<B: Books>(&self, schedule: Schedule, mut stage: Stage, books: B, mut say: impl FnMut(&str)) -> Outcome {
         let topic = Topic::new(stage.topic()).expect("a topic of ours is valid");
         say("everything is up");
         let writers = Writers::start(&self.workload, &books, &TableName::default(), &topic);
@@ -119,10 +151,10 @@ impl Verification {
         let written = writers.stop().await;
         let unsettled = drained(&stage, &mut say).await;
         let strays = stage.end_relays().await;
-        let (attempts, dead) = stage.attempts_and_dead().await;
+        let (attempts, dead) = stage.home().attempts_and_dead().await;
         let journal = books.read().await.expect("the journal can be read");
         let report = checker.check(&journal, &stage.arrivals().await);
-        Some(Outcome {
+        Outcome {
             schedule,
             report,
             written,
@@ -132,7 +164,7 @@ impl Verification {
             dead,
             strays,
             starts: stage.starts(),
-        })
+        }
     }
 
     /// Carries out the schedule, and answers a checker that knows what was broken when.
@@ -150,7 +182,7 @@ impl Verification {
                 biased;
                 () = sleep_until(begin + next) => {}
                 _ = tick.tick() => {
-                    let (elapsed, waiting) = (begin.elapsed().as_secs(), stage.waiting().await);
+                    let (elapsed, waiting) = (begin.elapsed().as_secs(), stage.home().waiting().await);
                     say(&format!("{elapsed:>5} s  {}; {} rows wait", writers.written(), waiting.map_or("?".to_owned(), |n| n.to_string())));
                     continue;
                 }
@@ -163,8 +195,11 @@ impl Verification {
                 continue;
             }
             stage.end(act).await;
-            // Whoever else carries on counts from the moment at which one was lost, not from its return.
-            let at_once = matches!(act.fault, Fault::KillRelay | Fault::FreezeRelay | Fault::StealLanes) && self.relays > 1;
+            // Whoever else carries on counts from the moment at which one was lost, not from its return. A process that is stopped in the
+            // middle of writing to a file keeps everybody else from it.
+            let held = act.fault == Fault::FreezeRelay && self.database == Database::File;
+            let one = matches!(act.fault, Fault::KillRelay | Fault::FreezeRelay | Fault::StealLanes);
+            let at_once = one && !held && self.relays > 1;
             let whole = if at_once { broken[number] } else { wall_clock() };
             checker = checker.disturbed(broken[number], whole);
             let (now, took) = (begin.elapsed(), begin.elapsed().saturating_sub(act.at));
@@ -186,7 +221,7 @@ async fn drained(stage: &Stage, say: &mut impl FnMut(&str)) -> i64 {
     let (mut fewest, mut since) = (i64::MAX, begin);
     while fewest > 0 && since.elapsed() < PATIENCE && begin.elapsed() < DRAIN {
         tick.tick().await;
-        if let Some(waiting) = stage.waiting().await
+        if let Some(waiting) = stage.home().waiting().await
             && waiting < fewest
         {
             (fewest, since) = (waiting, Instant::now());

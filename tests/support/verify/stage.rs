@@ -3,77 +3,55 @@
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
 
-use eventferry::TableName;
-use eventferry::store::postgres::PostgresStore;
 use eventferry::testing::proxy::{Line, TcpProxy};
-use eventferry::testing::verify::{Act, Arrivals, Fault, Link};
+use eventferry::testing::verify::{Act, Arrivals, Database, Fault, Link};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
-use tokio::time::timeout;
 
 use crate::kafka::TestTopic;
 use crate::own_kafka::OwnKafka;
-use crate::own_postgres::OwnPostgres;
 use crate::servers;
 use crate::verify::Verification;
 use crate::verify::crew::{Relay, Wish};
+use crate::verify::database::{File, Home, Server};
 
 /// How late bytes are on a slow line.
 const LATE: Duration = Duration::from_millis(120);
 /// How long a broker may take to start again.
 const RETURN: Duration = Duration::from_mins(4);
 
+/// Dropped from top to bottom: the topic is deleted on a broker that is still there, or its client waits a minute for an answer.
 pub(super) struct Stage {
-    postgres: OwnPostgres,
-    kafka: OwnKafka,
-    topic: TestTopic,
-    writers_database: TcpProxy,
-    relays_database: TcpProxy,
-    relays_broker: TcpProxy,
     relays: Vec<Relay>,
-    /// Connections that nobody uses and nobody else can have.
-    hoard: Vec<PgConnection>,
-    direct: PgPool,
+    relays_broker: TcpProxy,
+    topic: TestTopic,
+    home: Home,
+    kafka: OwnKafka,
 }
 
 impl Stage {
     pub(super) async fn open(wanted: &Verification) -> Option<Self> {
         let clock = wanted.faults.contains(&Fault::StepClock).then(|| servers::require("faketime"));
-        let settings = [
-            ("track_commit_timestamp", "on"),
-            ("deadlock_timeout", "100ms"),
-            ("idle_in_transaction_session_timeout", "20s"),
-            ("max_connections", "80"),
-        ];
-        let (postgres, kafka) = tokio::join!(OwnPostgres::start(&settings), OwnKafka::builder().start());
-        let (postgres, kafka) = (postgres?, kafka?);
-        let direct = PgPoolOptions::new()
-            .max_connections(2)
-            .connect_lazy_with(postgres.options("postgres"));
-        PostgresStore::migrate(&direct, &TableName::default()).await.expect("migrates");
-        sqlx::query("UPDATE outbox_meta SET lease_ms = $1")
-            .bind(i32::try_from(wanted.lease.as_millis()).expect("a short lease"))
-            .execute(&direct)
-            .await
-            .expect("the lease can be set");
+        let (home, kafka) = if wanted.database == Database::File {
+            let kafka = OwnKafka::builder().start().await?;
+            // In a folder that is removed whatever becomes of this process.
+            let file = File::create(kafka.folder().to_path_buf(), wanted.lease).await;
+            (Home::Sqlite(file), kafka)
+        } else {
+            let (server, kafka) = tokio::join!(Server::start(wanted.lease), OwnKafka::builder().start());
+            (Home::Postgres(Box::new(server?)), kafka?)
+        };
         // The broker's clock is the database's: what waits between the two is measured on one host.
         let topic = TestTopic::create(&kafka.brokers(), 4, &[("message.timestamp.type", "LogAppendTime")]).await;
-        let address = format!("127.0.0.1:{}", postgres.port());
         let (listener, advertised) = kafka.proxied(1);
         let mut stage = Self {
-            writers_database: TcpProxy::start(&address).await.expect("a port is free"),
-            relays_database: TcpProxy::start(&address).await.expect("a port is free"),
             relays_broker: TcpProxy::start_at(&advertised, &listener)
                 .await
                 .expect("the advertised port is free"),
             relays: Vec::new(),
-            hoard: Vec::new(),
-            direct,
+            home,
             topic,
             kafka,
-            postgres,
         };
         if let Some(library) = clock {
             fs::write(stage.clock_file(), "+0\n").expect("the folder can be written to");
@@ -97,7 +75,7 @@ impl Stage {
             ];
         }
         command.push(wanted.relay_program.to_str().expect("a path of ours is text").to_owned());
-        command.push(format!("postgres://postgres@{}/postgres", self.relays_database.address()));
+        command.push(self.home.url());
         command.push(self.relays_broker.address().to_string());
         command.extend(wanted.relay_options.iter().cloned());
         self.relays = (0..wanted.relays).map(|_| Relay::start(command.clone())).collect();
@@ -111,31 +89,8 @@ impl Stage {
         self.topic.name()
     }
 
-    /// Connections through the writers' line. Many: one that hangs is given up by its writer, not by the pool.
-    pub(super) fn writers_pool(&self) -> PgPool {
-        let options = PgConnectOptions::new_without_pgpass()
-            .host("127.0.0.1")
-            .port(self.writers_database.address().port())
-            .username("postgres")
-            .database("postgres")
-            .disable_statement_logging();
-        PgPoolOptions::new()
-            .max_connections(32)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy_with(options)
-    }
-
-    /// How many rows wait; none if the database does not say.
-    pub(super) async fn waiting(&self) -> Option<i64> {
-        let count = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE status IN (0, 1, 3, 5)").fetch_one(&self.direct);
-        timeout(Duration::from_secs(1), count).await.ok()?.ok()
-    }
-
-    pub(super) async fn attempts_and_dead(&self) -> (i64, i64) {
-        sqlx::query_as("SELECT coalesce(sum(attempts), 0)::int8, count(*) FILTER (WHERE status IN (4, 5)) FROM outbox")
-            .fetch_one(&self.direct)
-            .await
-            .expect("the outbox can be read")
+    pub(super) fn home(&self) -> &Home {
+        &self.home
     }
 
     /// Ends every relay in order; answers how many strays they found.
@@ -165,16 +120,17 @@ impl Stage {
             Fault::KillRelay => self.relay(act).be(Wish::Killed).await,
             Fault::FreezeRelay => self.relay(act).be(Wish::Frozen).await,
             Fault::StepClock => self.step_clock(if act.which.is_multiple_of(2) { 3_600 } else { -3_600 }),
-            Fault::RestartDatabase => self.postgres.stop().await,
-            Fault::KillDatabase => self.postgres.kill().await,
+            Fault::RestartDatabase => self.home.server().stop().await,
+            Fault::KillDatabase => self.home.server().kill().await,
             Fault::RestartBroker => self.kafka.stop(1).await,
             Fault::KillBroker => self.kafka.kill(1).await,
             Fault::Cut(link) if act.lasts.is_zero() => self.line(link).cut(),
             Fault::Cut(link) => self.line(link).set(Line::Refused),
             Fault::Slow(link) => self.line(link).set(Line::Slow { up: LATE, down: LATE }),
             Fault::Stall(link, way) => self.line(link).set(Line::Stalled(way)),
-            Fault::StealLanes => self.steal(act).await,
-            Fault::ExhaustConnections => self.hoard().await,
+            Fault::StealLanes => self.home.steal(act).await,
+            Fault::ExhaustConnections => self.home.server().hoard().await,
+            Fault::HoldFile => self.home.file().hold().await,
             other => panic!("`{other}` cannot be carried out here"),
         }
     }
@@ -183,7 +139,7 @@ impl Stage {
         match act.fault {
             Fault::KillRelay | Fault::FreezeRelay => self.relay(act).be(Wish::Running).await,
             Fault::StepClock => self.step_clock(0),
-            Fault::RestartDatabase | Fault::KillDatabase => self.postgres.start_again().await,
+            Fault::RestartDatabase | Fault::KillDatabase => self.home.server().start_again().await,
             Fault::RestartBroker | Fault::KillBroker => {
                 self.kafka.start_again(1).await;
                 self.until_the_broker_is_back().await;
@@ -196,7 +152,8 @@ impl Stage {
                 }
                 self.line(link).set(Line::Open);
             }
-            Fault::ExhaustConnections => self.hoard.clear(),
+            Fault::ExhaustConnections => self.home.server().share(),
+            Fault::HoldFile => self.home.file().let_go().await,
             Fault::StealLanes => {}
             other => panic!("`{other}` cannot be mended here"),
         }
@@ -229,13 +186,11 @@ impl Stage {
         &mut self.relays[number]
     }
 
-    fn line(&self, link: Link) -> &TcpProxy {
-        match link {
-            Link::WritersDatabase => &self.writers_database,
-            Link::RelaysDatabase => &self.relays_database,
-            Link::RelaysBroker => &self.relays_broker,
-            other => panic!("there is no line `{other}` here"),
+    fn line(&mut self, link: Link) -> &TcpProxy {
+        if link == Link::RelaysBroker {
+            return &self.relays_broker;
         }
+        self.home.server().line(link)
     }
 
     /// Moves the wall clock of every relay.
@@ -244,26 +199,5 @@ impl Stage {
         let (file, new) = (self.clock_file(), self.clock_file() + ".new");
         fs::write(&new, format!("{seconds:+}\n")).expect("the folder can be written to");
         fs::rename(&new, &file).expect("the folder can be written to");
-    }
-
-    /// Takes half of the lanes: as somebody who then does nothing with them, or by a new epoch of the same owner.
-    async fn steal(&self, act: Act) {
-        let steal = if act.which.is_multiple_of(2) {
-            "UPDATE outbox_lane SET epoch = epoch + 1, owner = gen_random_uuid(), taken_at = clock_timestamp(), \
-             leased_until = clock_timestamp() + (SELECT lease_ms * interval '1 millisecond' FROM outbox_meta) WHERE lane % 2 = $1"
-        } else {
-            "UPDATE outbox_lane SET epoch = epoch + 1 WHERE lane % 2 = $1"
-        };
-        let stolen = sqlx::query(steal).bind(i32::from(act.which % 4 > 1)).execute(&self.direct).await;
-        assert_eq!(stolen.expect("lanes can be stolen").rows_affected(), 32);
-    }
-
-    /// Takes every connection the server has left.
-    async fn hoard(&mut self) {
-        let options = self.postgres.options("postgres");
-        while let Ok(connection) = PgConnection::connect_with(&options).await {
-            self.hoard.push(connection);
-            assert!(self.hoard.len() < 1_000, "the server has no limit");
-        }
     }
 }

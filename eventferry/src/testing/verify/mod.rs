@@ -21,11 +21,13 @@ mod writers;
 
 #[cfg(feature = "postgres")]
 pub use self::books::PostgresBooks;
+#[cfg(feature = "sqlite")]
+pub use self::books::SqliteBooks;
 pub use self::books::{Books, BooksError, Entry, JournalledTransaction, MemoryBooks};
 pub use self::check::Checker;
 pub use self::history::History;
 pub use self::journal::{Arrivals, Journal};
 pub use self::report::{Report, Stall, Violation, Wrong};
-pub use self::schedule::{Act, Fault, Link, Schedule, Turn};
+pub use self::schedule::{Act, Database, Fault, Link, Schedule, Turn};
 pub use self::workload::{End, Step, Transaction, Workload};
 pub use self::writers::{Writers, Written};

@@ -36,6 +36,18 @@ pub enum Fault {
     StealLanes,
     /// The database has no connection left for anybody new.
     ExhaustConnections,
+    /// Somebody keeps the database file from being written: a transaction that began to write and does not end.
+    HoldFile,
+}
+
+/// What the outbox is in, which decides what can break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Database {
+    /// A server that everybody connects to.
+    Server,
+    /// A file that every process opens by itself.
+    File,
 }
 
 /// The lines that can be bad.
@@ -120,7 +132,31 @@ impl Fault {
         Self::Stall(Link::RelaysBroker, Way::Both),
         Self::StealLanes,
         Self::ExhaustConnections,
+        Self::HoldFile,
     ];
+
+    /// The faults that can befall a setup with such a database. A file has no process to end, no line to cut and no connections to use up; a
+    /// server's tables are not kept from being written by one open transaction.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::testing::verify::{Database, Fault};
+    ///
+    /// assert!(!Fault::of(Database::File).contains(&Fault::KillDatabase));
+    /// assert!(!Fault::of(Database::Server).contains(&Fault::HoldFile));
+    /// ```
+    pub fn of(database: Database) -> Vec<Self> {
+        Self::ALL.iter().copied().filter(|fault| fault.befalls(database)).collect()
+    }
+
+    fn befalls(self, database: Database) -> bool {
+        match self {
+            Self::KillRelay | Self::FreezeRelay | Self::StepClock | Self::RestartBroker | Self::KillBroker | Self::StealLanes => true,
+            Self::RestartDatabase | Self::KillDatabase | Self::ExhaustConnections => database == Database::Server,
+            Self::Cut(link) | Self::Slow(link) | Self::Stall(link, _) => database == Database::Server || link == Link::RelaysBroker,
+            Self::HoldFile => database == Database::File,
+        }
+    }
 
     /// The faults whose name begins so: `kill` names three, `stall-relays-broker-down` one.
     pub fn named(prefix: &str) -> Vec<Self> {
@@ -137,7 +173,7 @@ impl Fault {
             Self::RestartDatabase | Self::KillDatabase | Self::RestartBroker | Self::KillBroker => between(0.1, 3.0, rng),
             Self::Cut(_) if rng.bool() => Duration::ZERO,
             Self::Cut(_) => between(0.1, 4.0, rng),
-            Self::Stall(..) => between(0.5, 2.0, rng).max(lease.mul_f64(2.0 * rng.f64())),
+            Self::Stall(..) | Self::HoldFile => between(0.5, 2.0, rng).max(lease.mul_f64(2.0 * rng.f64())),
             Self::StealLanes => Duration::ZERO,
         }
     }
@@ -155,7 +191,8 @@ impl Fault {
             | Self::Slow(_)
             | Self::Stall(..)
             | Self::StealLanes
-            | Self::ExhaustConnections => false,
+            | Self::ExhaustConnections
+            | Self::HoldFile => false,
         }
     }
 
@@ -164,8 +201,8 @@ impl Fault {
         let thing = |fault: Self| match fault {
             Self::KillRelay | Self::FreezeRelay => None,
             Self::StepClock => Some((0, None)),
-            // A database that is down has no lanes to steal and no connections to use up.
-            Self::RestartDatabase | Self::KillDatabase | Self::StealLanes | Self::ExhaustConnections => Some((1, None)),
+            // A database that is down, or that nobody can write to, has no lanes to steal and no connections to use up.
+            Self::RestartDatabase | Self::KillDatabase | Self::StealLanes | Self::ExhaustConnections | Self::HoldFile => Some((1, None)),
             Self::RestartBroker | Self::KillBroker => Some((2, None)),
             Self::Cut(link) | Self::Slow(link) | Self::Stall(link, _) => Some((3, Some(link))),
         };
@@ -267,6 +304,7 @@ impl fmt::Display for Fault {
             Self::Stall(link, Way::Both) => write!(f, "stall-{link}-both"),
             Self::StealLanes => f.write_str("steal-lanes"),
             Self::ExhaustConnections => f.write_str("exhaust-connections"),
+            Self::HoldFile => f.write_str("hold-file"),
         }
     }
 }

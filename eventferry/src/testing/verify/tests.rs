@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::{Message, MessageId};
-use crate::testing::verify::{Act, Arrivals, Checker, Fault, Journal, Report, Schedule, Step, Turn, Workload, Wrong};
+use crate::testing::verify::{Act, Arrivals, Checker, Database, Fault, Journal, Report, Schedule, Step, Turn, Workload, Wrong};
 
 fn at(millis: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
@@ -240,4 +240,16 @@ fn faults_are_found_by_the_beginning_of_their_names() {
     assert_eq!(Fault::named("stall-relays-broker-down").len(), 1);
     assert_eq!(Fault::named("").len(), Fault::ALL.len());
     assert!(Fault::named("nothing").is_empty());
+}
+
+#[test]
+fn a_file_has_no_server_to_end_and_no_line_to_cut() {
+    let names = |database| Fault::of(database).iter().map(Fault::to_string).collect::<Vec<_>>();
+    let (server, file) = (names(Database::Server), names(Database::File));
+    for name in &file {
+        assert!(!name.contains("database") && name != "exhaust-connections", "{name}");
+        assert_eq!(server.contains(name), name != "hold-file", "{name}");
+    }
+    assert_eq!(server.len() + 1, Fault::ALL.len());
+    assert_eq!(file.len(), 12, "relays, clock, broker and its line, lanes, the file: {file:?}");
 }

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::event::{MessageId, TableName, Topic};
 use crate::outbox::NewRecord;
-use crate::store::OpenTransaction;
+use crate::store::{OpenTransaction, StoreError, StoreErrorKind};
 use crate::testing::verify::books::{Books, BooksError, Entry};
 use crate::testing::verify::workload::{End, Step, Transaction, Workload};
 
@@ -68,6 +68,7 @@ struct Counts {
     events: AtomicU64,
     committed: AtomicU64,
     rolled_back: AtomicU64,
+    repeated: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -81,6 +82,8 @@ pub struct Written {
     pub committed: u64,
     /// Transactions that were rolled back or dropped as planned.
     pub rolled_back: u64,
+    /// How often a transaction was told that another was in its way (a deadlock, a busy file), and was repeated.
+    pub repeated: u64,
     /// Transactions that ended in an error, with an outcome the writer may not know.
     pub failed: u64,
 }
@@ -112,6 +115,7 @@ impl Writers {
             events: read(&self.counts.events),
             committed: read(&self.counts.committed),
             rolled_back: read(&self.counts.rolled_back),
+            repeated: read(&self.counts.repeated),
             failed: read(&self.counts.failed),
         }
     }
@@ -140,8 +144,8 @@ impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} events in {} transactions; {} rolled back, {} failed",
-            self.events, self.committed, self.rolled_back, self.failed
+            "{} events in {} transactions; {} rolled back, {} repeated, {} failed",
+            self.events, self.committed, self.rolled_back, self.repeated, self.failed
         )
     }
 }
@@ -165,10 +169,12 @@ impl<B: Books> Writer<B> {
             if *stop.borrow() {
                 return;
             }
-            let outcome = match timeout(LONGEST, self.carry_out(&planned)).await {
-                Ok(outcome) => outcome,
-                Err(elapsed) => Err(elapsed.into()),
-            };
+            let mut outcome = self.attempt(&planned).await;
+            while outcome.as_ref().is_err_and(in_the_way) && !*stop.borrow() {
+                self.counts.repeated.fetch_add(1, Ordering::Relaxed);
+                sleep(self.workload.short(&mut self.rng)).await;
+                outcome = self.attempt(&planned).await;
+            }
             match (outcome, planned.end) {
                 (Ok(events), End::Commit) => {
                     self.counts.events.fetch_add(events, Ordering::Relaxed);
@@ -182,6 +188,13 @@ impl<B: Books> Writer<B> {
                 }
             }
             sleep(self.workload.short(&mut self.rng)).await;
+        }
+    }
+
+    async fn attempt(&mut self, planned: &Transaction) -> Result<u64, BooksError> {
+        match timeout(LONGEST, self.carry_out(planned)).await {
+            Ok(outcome) => outcome,
+            Err(elapsed) => Err(elapsed.into()),
         }
     }
 
@@ -237,4 +250,11 @@ impl<B: Books> Writer<B> {
         transaction.insert(&self.table, records).await?;
         self.books.enter(transaction, &entries).await
     }
+}
+
+/// Whether the transaction was told to repeat, having written nothing.
+fn in_the_way(error: &BooksError) -> bool {
+    error
+        .downcast_ref::<StoreError>()
+        .is_some_and(|error| error.kind() == StoreErrorKind::Contention)
 }

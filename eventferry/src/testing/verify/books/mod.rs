@@ -3,6 +3,8 @@
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::error::Error;
 use std::future::Future;
@@ -14,6 +16,8 @@ use crate::testing::verify::Journal;
 pub use memory::{JournalledTransaction, MemoryBooks};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresBooks;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteBooks;
 
 /// What went wrong with a database under test; the writers go on with their next transaction.
 pub type BooksError = Box<dyn Error + Send + Sync>;
@@ -32,7 +36,10 @@ pub struct Entry {
 ///
 /// The journal is the truth the log is compared with, so it must be written in the transaction of the events and say in which order the
 /// transactions of an aggregate committed: count up a row of the aggregate, which stays locked until the transaction ends.
-/// Implement it to verify a store of your own; [`PostgresBooks`] does it in SQL, [`MemoryBooks`] is the shortest.
+/// Implement it to verify a store of your own; `PostgresBooks` and `SqliteBooks` do it in SQL, [`MemoryBooks`] is the shortest.
+///
+/// An error that is a [`StoreError`](crate::StoreError) of kind `Contention` says that nothing was written and the whole transaction is to be
+/// repeated; the writers do so.
 pub trait Books: Clone + Send + Sync + 'static {
     /// A transaction of the store.
     type Transaction: OpenTransaction + 'static;

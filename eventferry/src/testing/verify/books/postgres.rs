@@ -25,7 +25,7 @@ impl PostgresBooks {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn open(pool: PgPool) -> Result<Self, sqlx::Error> {
-        pool.execute(sqlx::raw_sql(include_str!("../sql/journal.sql"))).await?;
+        pool.execute(sqlx::raw_sql(include_str!("../sql/postgres_journal.sql"))).await?;
         Ok(Self { pool })
     }
 }
@@ -40,7 +40,7 @@ impl Books for PostgresBooks {
     async fn enter(&self, transaction: &mut Self::Transaction, entries: &[Entry]) -> Result<(), BooksError> {
         let aggregates: Vec<_> = entries.iter().map(|entry| entry.aggregate.as_str()).collect();
         let ids: Vec<_> = entries.iter().map(|entry| Uuid::from(entry.message_id)).collect();
-        sqlx::query(include_str!("../sql/enter.sql"))
+        sqlx::query(include_str!("../sql/postgres_enter.sql"))
             .bind(aggregates)
             .bind(ids)
             .execute(&mut **transaction)
@@ -75,7 +75,7 @@ impl Books for PostgresBooks {
         // A connection of its own: those of the pool may be the ones that were cut.
         let mut connection = sqlx::PgConnection::connect_with(&self.pool.connect_options()).await?;
         let setting: String = sqlx::query_scalar("SHOW track_commit_timestamp").fetch_one(&mut connection).await?;
-        let rows = sqlx::query(include_str!("../sql/read_journal.sql"))
+        let rows = sqlx::query(include_str!("../sql/postgres_read_journal.sql"))
             .bind(setting == "on")
             .fetch_all(&mut connection)
             .await?;
