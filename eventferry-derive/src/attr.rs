@@ -8,12 +8,14 @@ use syn::{Attribute, Data, DeriveInput, Error, Expr, Field, Fields, Token};
 use crate::ctxt::Ctxt;
 
 /// What a type may say.
-pub(crate) const ON_TYPE: [&str; 11] = [
+pub(crate) const ON_TYPE: [&str; 13] = [
     "topic",
     "aggregate_type",
     "name",
     "version",
     "format",
+    "schema",
+    "message",
     "order",
     "aggregate_id",
     "key",

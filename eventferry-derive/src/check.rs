@@ -3,6 +3,7 @@
 use syn::Data;
 
 use crate::ctxt::Ctxt;
+use crate::format;
 use crate::model::{Event, Source};
 
 pub(crate) fn event(ctxt: &Ctxt, event: &Event<'_>) {
@@ -22,6 +23,8 @@ pub(crate) fn event(ctxt: &Ctxt, event: &Event<'_>) {
     headers_differ(ctxt, event);
     version_counts_from_one(ctxt, event);
     view_leaves_the_rest_to_its_event(ctxt, event);
+    format::has_its_file(ctxt, event);
+    format::avro_has_its_integers(ctxt, event);
 }
 
 fn is_no_union(ctxt: &Ctxt, event: &Event<'_>) {

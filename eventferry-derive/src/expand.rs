@@ -16,10 +16,10 @@ pub(crate) fn event(event: &Event<'_>) -> TokenStream {
     let (_, ty_generics, _) = event.input.generics.split_for_impl();
     let consts = consts(event, &private);
     let listed = event.view_of.as_ref().map_or_else(|| event.owned(), ToTokens::to_token_stream);
-    let format = event.view_of.as_ref().map_or_else(
-        || quote!(#private::Json),
-        |listed| quote!(<#listed as #private::OutboxEvent>::Format),
-    );
+    let (format, file) = match &event.view_of {
+        None => event.format.tokens(event, &private),
+        Some(listed) => (quote!(<#listed as #private::OutboxEvent>::Format), TokenStream::new()),
+    };
     let previous = event
         .upcast_from
         .as_ref()
@@ -29,6 +29,7 @@ pub(crate) fn event(event: &Event<'_>) -> TokenStream {
     let checked = event.is_concrete();
     quote! {
         const _: () = {
+            #file
             #[automatically_derived]
             impl #impl_generics #private::OutboxEvent for #ident #ty_generics #where_clause {
                 type Listed = #listed;

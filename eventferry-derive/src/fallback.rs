@@ -24,12 +24,14 @@ pub(crate) fn event(event: &Event<'_>) -> TokenStream {
     let (_, ty_generics, _) = event.input.generics.split_for_impl();
     let owned = event.owned();
     let listed = event.view_of.as_ref().map_or_else(|| owned, |listed| quote!(#listed));
+    let (format, file) = event.format.tokens(event, &private);
     quote! {
         const _: () = {
+            #file
             #[automatically_derived]
             impl #impl_generics #private::OutboxEvent for #ident #ty_generics #where_clause {
                 type Listed = #listed;
-                type Format = #private::Json;
+                type Format = #format;
                 type Previous = #private::Oldest;
                 const TOPIC: &'static str = #name;
                 const NAME: &'static str = #name;

@@ -5,6 +5,7 @@ mod check;
 mod ctxt;
 mod expand;
 mod fallback;
+mod format;
 mod model;
 mod set;
 

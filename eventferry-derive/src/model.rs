@@ -8,6 +8,7 @@ use syn::{Data, DeriveInput, Expr, ExprLit, ExprPath, GenericArgument, Generics,
 
 use crate::attr::{Attrs, Item};
 use crate::ctxt::Ctxt;
+use crate::format::Format;
 
 /// What the user meant.
 pub(crate) struct Event<'a> {
@@ -17,6 +18,7 @@ pub(crate) struct Event<'a> {
     pub(crate) aggregate_type: Option<Text>,
     pub(crate) name: Option<Text>,
     pub(crate) version: Option<Text>,
+    pub(crate) format: Format,
     pub(crate) is_unordered: bool,
     pub(crate) aggregate_id: Vec<Source<'a>>,
     pub(crate) key: Vec<Source<'a>>,
@@ -104,6 +106,7 @@ impl<'a> Event<'a> {
             aggregate_type: None,
             name: None,
             version: None,
+            format: Format::default(),
             is_unordered: false,
             aggregate_id: Vec::new(),
             key: Vec::new(),
@@ -130,7 +133,10 @@ impl<'a> Event<'a> {
 
     fn on_type(&mut self, ctxt: &Ctxt, item: Item) {
         let name = item.name.to_string();
-        if matches!(name.as_str(), "topic" | "aggregate_type" | "name" | "version" | "format" | "order") {
+        if matches!(
+            name.as_str(),
+            "topic" | "aggregate_type" | "name" | "version" | "format" | "schema" | "message" | "order"
+        ) {
             self.owned_by_listed.push(item.name.clone());
         }
         match name.as_str() {
@@ -138,7 +144,7 @@ impl<'a> Event<'a> {
             "aggregate_type" => self.aggregate_type = text(ctxt, &item, "\"order\""),
             "name" => self.name = text(ctxt, &item, "\"OrderCreated\""),
             "version" => self.version = version(ctxt, &item),
-            "format" => format(ctxt, &item),
+            "format" | "schema" | "message" => self.format.take(ctxt, &item),
             "order" => self.is_unordered = is_unordered(ctxt, &item),
             "aggregate_id" => self.aggregate_id.extend(expression(ctxt, item)),
             "key" => self.key.extend(expression(ctxt, item)),
@@ -294,18 +300,6 @@ fn closed(ctxt: &Ctxt, item: &Item, known: &[&str]) -> Option<String> {
             ctxt.error(value, format_args!("`{name}` is one of {known}, with quotes"));
             None
         }
-    }
-}
-
-fn format(ctxt: &Ctxt, item: &Item) {
-    match closed(ctxt, item, &["json", "avro", "protobuf"]).as_deref() {
-        Some("json") | None => {}
-        Some(other) => ctxt.error(
-            item.value.as_ref(),
-            format_args!(
-                "the format `{other}` is not part of this release of eventferry: write `format = \"json\"`, or leave `format` out"
-            ),
-        ),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the derive and `define_outbox!` make.
 
 mod attributes;
+#[cfg(feature = "avro")]
+mod avro;
 mod decode;
 mod lifetimes;
 mod sets;

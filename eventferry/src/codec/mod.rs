@@ -26,6 +26,8 @@
 
 #[cfg(feature = "encryption")]
 mod aes_gcm;
+#[cfg(feature = "avro")]
+pub mod avro;
 mod cipher;
 #[cfg(feature = "json")]
 mod declared;
@@ -38,6 +40,9 @@ mod versions;
 
 #[cfg(feature = "encryption")]
 pub use aes_gcm::AesGcmKeys;
+#[cfg(feature = "avro")]
+#[doc(inline)]
+pub use avro::Avro;
 pub use cipher::{PayloadCipher, Sealed};
 pub use error::{CodecError, CodecErrorKind, Violation};
 #[cfg(feature = "json")]
@@ -55,6 +60,9 @@ use crate::schema::{Schema, SchemaKind};
 pub trait Format {
     /// The media type, in the header `content-type`.
     const CONTENT_TYPE: &'static str;
+
+    /// Other names of the same media type, which other writers use; taken when reading, never written.
+    const ALSO_READ: &'static [&'static str] = &[];
 
     /// The kind of schema that a schema registry knows the format by; none if it knows none such.
     const KIND: Option<SchemaKind> = None;

@@ -83,7 +83,9 @@ where
     fn decode_version(version: u32, wire: Wire<'de>) -> Result<Self, VersionError> {
         if version == E::VERSION {
             let ours = <E::Format as Format>::CONTENT_TYPE;
-            if wire.content_type.is_some_and(|theirs| !same_media_type(theirs, ours)) {
+            let also = <E::Format as Format>::ALSO_READ;
+            let is_ours = |theirs: &str| same_media_type(theirs, ours) || also.iter().any(|also| same_media_type(theirs, also));
+            if wire.content_type.is_some_and(|theirs| !is_ours(theirs)) {
                 return Err(VersionError::ContentType(ours));
             }
             let event = wire.event(<E::Format as Format>::KIND).map_err(VersionError::Codec)?;
@@ -143,11 +145,17 @@ pub struct Version {
     pub(crate) name: &'static str,
     pub(crate) number: u32,
     pub(crate) content_type: &'static str,
-    #[cfg_attr(not(feature = "json"), expect(dead_code, reason = "there is no checker that would need it"))]
+    #[cfg_attr(
+        not(any(feature = "json", feature = "avro", feature = "protobuf")),
+        expect(dead_code, reason = "there is no checker that would need it")
+    )]
     pub(crate) kind: Option<SchemaKind>,
     pub(crate) schema: fn(Contract) -> String,
     pub(crate) registered: fn() -> Option<Schema>,
-    #[cfg_attr(not(feature = "json-schema"), expect(dead_code, reason = "there is no checker to ask for"))]
+    #[cfg_attr(
+        not(any(feature = "json-schema", feature = "avro", feature = "protobuf")),
+        expect(dead_code, reason = "there is no checker to ask for")
+    )]
     pub(crate) checker: fn(Contract) -> Result<Checker, CodecError>,
 }
 

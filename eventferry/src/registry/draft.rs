@@ -50,12 +50,14 @@ impl<S: EventSet> Outbox<S> {
         E::Format: Encode<E>,
     {
         let invalid = |what: &dyn fmt::Display| EnqueueError::invalid(E::NAME, what);
-        let payload = <E::Format as Encode<E>>::encode(event).map_err(|e| EnqueueError::encode(E::NAME, &e))?;
+        let unfit = |e: CodecError| match e.kind() {
+            CodecErrorKind::Refused => EnqueueError::refused(E::NAME, &e),
+            CodecErrorKind::Encode | CodecErrorKind::Decode | CodecErrorKind::Schema => EnqueueError::encode(E::NAME, &e),
+        };
+        // A format that writes along its schema finds what the schema forbids while it writes.
+        let payload = <E::Format as Encode<E>>::encode(event).map_err(unfit)?;
         if let Some(checker) = &self.shared.checkers[<E::Listed as EventOf<S>>::INDEX] {
-            checker.check(&payload).map_err(|e| match e.kind() {
-                CodecErrorKind::Refused => EnqueueError::refused(E::NAME, &e),
-                CodecErrorKind::Encode | CodecErrorKind::Decode | CodecErrorKind::Schema => EnqueueError::encode(E::NAME, &e),
-            })?;
+            checker.check(&payload).map_err(unfit)?;
         }
         // The error of `AggregateId` would show the id, which is part of the payload.
         let aggregate_id = event.aggregate_id();

@@ -136,8 +136,8 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// # Errors
     /// [`SchemaError`] naming the event and the version whose schema is wrong.
-    #[cfg_attr(feature = "derive", doc = include_str!("examples/checked_decode.md"))]
-    #[cfg(feature = "json-schema")]
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/checked_decode.md"))]
+    #[cfg(any(feature = "json-schema", feature = "avro", feature = "protobuf"))]
     pub fn checked_decode(mut self) -> Result<Self, SchemaError> {
         let mut checkers = HashMap::new();
         for (index, entry) in S::ENTRIES.iter().enumerate() {
