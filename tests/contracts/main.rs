@@ -1,5 +1,7 @@
 //! The files under `schemas/` are what the code prints, and the documents say what the code does.
 
+#[cfg(feature = "contracts")]
+mod documents;
 mod sql;
 mod states;
 
@@ -12,8 +14,8 @@ fn project_file(path: &str) -> PathBuf {
 
 /// The committed file holds what the code prints; with `EVENTFERRY_UPDATE=1` it is written instead.
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
-    expect(dead_code, reason = "without a database nothing is printed")
+    not(any(feature = "contracts", feature = "sqlite", feature = "postgres")),
+    expect(dead_code, reason = "without one of these nothing is printed")
 )]
 fn assert_committed(path: &str, printed: &str) {
     let file = project_file(path);
