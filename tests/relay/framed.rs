@@ -175,7 +175,7 @@ async fn a_registry_that_is_away_at_the_start_and_in_the_middle_costs_nothing() 
     let Some(rig) = Rig::new(3, &[]).await else { return };
     let (first, second) = (schema(&rig, "First"), schema(&rig, "Second"));
     let (first_id, second_id) = (registry.register(&rig, &first).await, registry.register(&rig, &second).await);
-    put(&rig, &[first.clone()]).await;
+    put(&rig, std::slice::from_ref(&first)).await;
 
     registry.proxy.set(Line::Refused);
     let mut ledger = Ledger::default();
@@ -201,7 +201,7 @@ async fn a_registry_that_is_away_at_the_start_and_in_the_middle_costs_nothing() 
         .await
         .unwrap();
     registry.proxy.set(Line::Open);
-    put(&rig, &[second.clone()]).await;
+    put(&rig, std::slice::from_ref(&second)).await;
     soon("everything arrives", relay.wait_for(|stats| stats.acked >= 6_300))
         .await
         .unwrap();
@@ -226,7 +226,7 @@ async fn a_dead_letter_keeps_its_frame() {
     let letters = eventferry_tests::kafka::TestTopic::create(&rig.kafka, 1, &[]).await;
     let named = schema(&rig, "Large");
     let id = registry.register(&rig, &named).await;
-    put(&rig, &[named.clone()]).await;
+    put(&rig, std::slice::from_ref(&named)).await;
     let mut large = rig.record("a", 1);
     large.payload = Some(format!("{{\"n\":1,\"fill\":\"{}\"}}", "x".repeat(5_000)).into_bytes());
     large.headers.set(headers::EVENT_SCHEMA, named.fingerprint().as_str());
