@@ -8,6 +8,7 @@ mod cluster;
 mod crash;
 mod crash_poison;
 mod dead_letters;
+mod debezium;
 mod failure;
 #[cfg(feature = "schema-registry")]
 mod framed;
