@@ -5,6 +5,7 @@ mod attributes;
 mod avro;
 mod decode;
 mod lifetimes;
+mod node;
 mod sets;
 mod shared;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
