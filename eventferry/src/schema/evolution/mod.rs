@@ -8,10 +8,14 @@
 //! A direction is called compatible only where that is shown; what cannot be shown counts as broken. The document `docs/evolution.md` tells what
 //! each change means in each format, and where a schema registry says otherwise.
 
+#[cfg(feature = "avro")]
+mod avro;
 mod error;
 mod findings;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "protobuf")]
+mod protobuf;
 #[cfg(test)]
 mod tests;
 
@@ -84,13 +88,24 @@ pub fn compare(old: &Schema, new: &Schema) -> Result<Evolution, EvolutionError> 
 type Comparer = fn(&Schema, &Schema, &mut Findings) -> Result<(), EvolutionError>;
 
 /// What finds the differences of a language's schemas; none where its feature is off.
+#[cfg_attr(
+    all(feature = "json", feature = "avro", feature = "protobuf"),
+    expect(clippy::unnecessary_wraps, reason = "with fewer features some languages have none")
+)]
 fn comparer(kind: SchemaKind) -> Option<Comparer> {
     match kind {
         #[cfg(feature = "json")]
         SchemaKind::Json => Some(json::compare),
         #[cfg(not(feature = "json"))]
         SchemaKind::Json => None,
-        SchemaKind::Avro | SchemaKind::Protobuf => None,
+        #[cfg(feature = "avro")]
+        SchemaKind::Avro => Some(avro::compare),
+        #[cfg(not(feature = "avro"))]
+        SchemaKind::Avro => None,
+        #[cfg(feature = "protobuf")]
+        SchemaKind::Protobuf => Some(protobuf::compare),
+        #[cfg(not(feature = "protobuf"))]
+        SchemaKind::Protobuf => None,
     }
 }
 
