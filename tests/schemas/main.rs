@@ -2,6 +2,7 @@
 
 mod answers;
 mod away;
+mod evolution;
 mod registering;
 mod secured;
 

@@ -1,0 +1,113 @@
+//! Every change, in both directions, asked of us and of a real registry.
+
+use eventferry::schema::evolution::{Compatibility, compare};
+use eventferry_tests::registry_front::{Answer, ask};
+
+use crate::evolution::cases::{self, Case};
+use crate::{fresh, registry};
+
+async fn call(url: &str, method: &str, path: &str, body: &serde_json::Value) -> serde_json::Value {
+    let Answer { status, body, .. } = ask(url, method, path, Some(&body.to_string())).await.expect("the registry answers");
+    assert_eq!(status, 200, "{method} {path}: {body}");
+    serde_json::from_str(&body).expect("JSON")
+}
+
+/// What the registry says of a change, under a subject of its own.
+async fn answer(url: &str, case: &Case) -> Compatibility {
+    let subject = fresh("evolution");
+    let [old, new] = case
+        .schemas()
+        .map(|schema| serde_json::json!({"schema": schema.text, "schemaType": schema.kind.as_str()}));
+    call(url, "POST", &format!("/subjects/{subject}/versions"), &old).await;
+    let mut answers = [false; 2];
+    for (answer, level) in answers.iter_mut().zip(["BACKWARD", "FORWARD"]) {
+        call(
+            url,
+            "PUT",
+            &format!("/config/{subject}"),
+            &serde_json::json!({"compatibility": level}),
+        )
+        .await;
+        let said = call(url, "POST", &format!("/compatibility/subjects/{subject}/versions/latest"), &new).await;
+        *answer = said["is_compatible"].as_bool().expect("an answer");
+    }
+    of(answers)
+}
+
+fn of([backward, forward]: [bool; 2]) -> Compatibility {
+    match (backward, forward) {
+        (true, true) => Compatibility::Full,
+        (true, false) => Compatibility::Backward,
+        (false, true) => Compatibility::Forward,
+        (false, false) => Compatibility::None,
+    }
+}
+
+#[test]
+fn every_change_means_to_us_what_the_table_says() {
+    let mut wrong = Vec::new();
+    for case in cases::all() {
+        let [old, new] = case.schemas();
+        let evolution = compare(&old, &new).expect("schemas");
+        let said = (evolution.compatibility(), evolution.as_declared().compatibility());
+        if said != case.ours {
+            wrong.push(format!(
+                "{} {}: {said:?}, not {:?}\n{evolution}",
+                case.kind.as_str(),
+                case.change,
+                case.ours
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases::all().len(), wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_agrees_in_every_cell_or_the_table_says_why_not() {
+    let Some(url) = registry() else { return };
+    let started = std::time::Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    let all = cases::all();
+    let count = all.len();
+    for batch in all.into_iter().fold(
+        vec![Vec::new(), Vec::new(), Vec::new(), Vec::new()],
+        |mut batches: Vec<Vec<Case>>, case| {
+            let at = batches
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, batch)| batch.len())
+                .map_or(0, |(at, _)| at);
+            batches[at].push(case);
+            batches
+        },
+    ) {
+        let url = url.clone();
+        tasks.spawn(async move {
+            let mut wrong = Vec::new();
+            for case in batch {
+                let said = answer(&url, &case).await;
+                if said != case.registry {
+                    wrong.push(format!("{} {}: {said:?}, not {:?}", case.kind.as_str(), case.change, case.registry));
+                }
+            }
+            wrong
+        });
+    }
+    let mut wrong: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+    wrong.sort();
+    println!("{count} changes in both directions in {:?}", started.elapsed());
+    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn an_answer_of_the_registry_that_is_not_ours_is_explained() {
+    for case in cases::all() {
+        assert_eq!(
+            case.registry == case.ours.0,
+            case.why.is_empty(),
+            "{} {}",
+            case.kind.as_str(),
+            case.change
+        );
+    }
+}
