@@ -95,7 +95,7 @@ async fn a_registry_agrees_in_every_cell_or_the_table_says_why_not() {
     }
     let mut wrong: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
     wrong.sort();
-    println!("{count} changes in both directions in {:?}", started.elapsed());
+    eprintln!("{count} changes in both directions in {:?}", started.elapsed());
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -1,0 +1,238 @@
+//! Changes of a Protobuf schema.
+
+use eventferry::schema::SchemaKind;
+use eventferry::schema::evolution::Compatibility::{Backward, Forward, Full, None};
+
+use crate::evolution::cases::Case;
+
+fn proto(body: &str) -> String {
+    format!("syntax = \"proto3\";\npackage shop;\n\nmessage Order {{\n{body}\n}}\n")
+}
+
+fn proto2(body: &str) -> String {
+    format!("syntax = \"proto2\";\npackage shop;\n\nmessage Order {{\n{body}\n}}\n")
+}
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub(super) fn rows() -> Vec<Case> {
+    let case = |change, old: &str, new: &str, ours| Case::new(SchemaKind::Protobuf, change, proto(old), proto(new), ours);
+    let field = |change, old: &str, new: &str, ours| {
+        let one = |kind: &str| proto(&format!("  {kind} a = 1;"));
+        Case::new(SchemaKind::Protobuf, change, one(old), one(new), ours)
+    };
+    let two = |change, old: &str, new: &str, ours| Case::new(SchemaKind::Protobuf, change, proto2(old), proto2(new), ours);
+    let nested = |inner: &str, label: &str| format!("  message Line {{ {inner} }}\n  {label}Line line = 1;");
+    let state = |values: &str| format!("  enum State {{ NONE = 0; {values} }}\n  State state = 1;");
+    vec![
+        case("field added", "  string a = 1;", "  string a = 1;\n  string b = 2;", Full),
+        case(
+            "optional field added",
+            "  string a = 1;",
+            "  string a = 1;\n  optional string b = 2;",
+            Full,
+        ),
+        case("field removed", "  string a = 1;\n  string b = 2;", "  string a = 1;", Full),
+        case(
+            "field removed, number and name reserved",
+            "  string a = 1;\n  string b = 2;",
+            "  reserved 2;\n  reserved \"b\";\n  string a = 1;",
+            Full,
+        ),
+        case("field renamed", "  string a = 1;", "  string b = 1;", Full),
+        case("field of another number", "  string a = 1;", "  string a = 2;", None),
+        case(
+            "number used for another field of the same type",
+            "  string a = 1;\n  string b = 2;",
+            "  string a = 1;\n  string c = 2;",
+            Full,
+        ),
+        case(
+            "number used for another field of another type",
+            "  string a = 1;\n  string b = 2;",
+            "  string a = 1;\n  int32 c = 2;",
+            None,
+        ),
+        case(
+            "reserved number used",
+            "  reserved 2;\n  string a = 1;",
+            "  string a = 1;\n  string b = 2;",
+            Forward,
+        ),
+        case(
+            "number reserved that nothing used",
+            "  string a = 1;",
+            "  reserved 2;\n  string a = 1;",
+            Full,
+        ),
+        case(
+            "fields in another order",
+            "  string a = 1;\n  string b = 2;",
+            "  string b = 2;\n  string a = 1;",
+            Full,
+        ),
+        field("int32 became int64", "int32", "int64", Backward),
+        field("int64 became int32", "int64", "int32", Forward),
+        field("int32 became uint32", "int32", "uint32", None),
+        field("uint32 became int64", "uint32", "int64", Backward),
+        field("bool became int32", "bool", "int32", Backward),
+        field("int32 became sint32", "int32", "sint32", None),
+        field("sint32 became sint64", "sint32", "sint64", Backward),
+        field("int32 became fixed32", "int32", "fixed32", None),
+        field("fixed32 became sfixed32", "fixed32", "sfixed32", None),
+        field("int32 became string", "int32", "string", None),
+        field("string became bytes", "string", "bytes", Backward),
+        field("bytes became string", "bytes", "string", Forward),
+        field("float became double", "float", "double", None),
+        field("presence added", "string", "optional string", Full),
+        field("presence removed", "optional string", "string", Full),
+        field("field became repeated", "string", "repeated string", None),
+        field(
+            "field with presence became repeated",
+            "optional string",
+            "repeated string",
+            Backward,
+        ),
+        field("repeated became a field", "repeated string", "string", None),
+        case(
+            "packed became unpacked",
+            "  repeated int32 a = 1;",
+            "  repeated int32 a = 1 [packed = false];",
+            Full,
+        ),
+        case(
+            "field of a nested message added",
+            &nested("string a = 1;", ""),
+            &nested("string a = 1; string b = 2;", ""),
+            Full,
+        ),
+        case(
+            "field of a nested message of another type",
+            &nested("string a = 1;", ""),
+            &nested("int32 a = 1;", ""),
+            None,
+        ),
+        case(
+            "field of a repeated message widened",
+            &nested("int32 a = 1;", "repeated "),
+            &nested("int64 a = 1;", "repeated "),
+            Backward,
+        ),
+        case(
+            "nested message became bytes",
+            &nested("string a = 1;", ""),
+            "  bytes line = 1;",
+            Backward,
+        ),
+        case(
+            "nested message renamed",
+            &nested("string a = 1;", ""),
+            &nested("string a = 1;", "").replace("Line", "Item"),
+            Full,
+        ),
+        field("values of a map widened", "map<string, int32>", "map<string, int64>", Backward),
+        field("values of a map of another type", "map<string, int32>", "map<string, string>", None),
+        case("value of an enum added", &state("NEW = 1;"), &state("NEW = 1; PAID = 2;"), Full),
+        case("value of an enum removed", &state("NEW = 1; PAID = 2;"), &state("NEW = 1;"), Full),
+        case("value of an enum renamed", &state("NEW = 1;"), &state("FRESH = 1;"), Full),
+        case(
+            "numbers of an enum exchanged",
+            &state("NEW = 1; PAID = 2;"),
+            &state("NEW = 2; PAID = 1;"),
+            None,
+        ),
+        case("enum became int32", &state("NEW = 1;"), "  int32 state = 1;", Full),
+        case(
+            "field moved into a new oneof",
+            "  string a = 1;",
+            "  oneof c { string a = 1; }",
+            Full,
+        ),
+        case(
+            "field moved into a oneof with another",
+            "  string a = 1;\n  oneof c { string b = 2; }",
+            "  oneof c { string a = 1; string b = 2; }",
+            Forward,
+        ),
+        case(
+            "two fields moved into a new oneof",
+            "  string a = 1;\n  string b = 2;",
+            "  oneof c { string a = 1; string b = 2; }",
+            Forward,
+        ),
+        case(
+            "field added to a oneof",
+            "  oneof c { string a = 1; }",
+            "  oneof c { string a = 1; string b = 2; }",
+            Full,
+        ),
+        case(
+            "field removed from a oneof",
+            "  oneof c { string a = 1; string b = 2; }",
+            "  oneof c { string a = 1; }",
+            Full,
+        ),
+        case(
+            "oneof taken apart",
+            "  oneof c { string a = 1; string b = 2; }",
+            "  string a = 1;\n  string b = 2;",
+            Backward,
+        ),
+        two(
+            "proto2: optional field added",
+            "  optional string a = 1;",
+            "  optional string a = 1;\n  optional string b = 2;",
+            Full,
+        ),
+        two(
+            "proto2: required field added",
+            "  optional string a = 1;",
+            "  optional string a = 1;\n  required string b = 2;",
+            Forward,
+        ),
+        two(
+            "proto2: required field removed",
+            "  optional string a = 1;\n  required string b = 2;",
+            "  optional string a = 1;",
+            Backward,
+        ),
+        two(
+            "proto2: optional became required",
+            "  optional string a = 1;",
+            "  required string a = 1;",
+            Forward,
+        ),
+        two(
+            "proto2: default changed",
+            "  optional int32 a = 1 [default = 1];",
+            "  optional int32 a = 1 [default = 2];",
+            Full,
+        ),
+        two(
+            "proto2: value of an enum added",
+            "  enum State { NEW = 1; }\n  optional State state = 1;",
+            "  enum State { NEW = 1; PAID = 2; }\n  optional State state = 1;",
+            Backward,
+        ),
+        Case::new(
+            SchemaKind::Protobuf,
+            "message renamed",
+            proto("  string a = 1;"),
+            proto("  string a = 1;").replace("Order", "Purchase"),
+            Full,
+        ),
+        Case::new(
+            SchemaKind::Protobuf,
+            "package changed",
+            proto("  string a = 1;"),
+            proto("  string a = 1;").replace("shop", "store"),
+            Full,
+        ),
+        Case::new(
+            SchemaKind::Protobuf,
+            "another message of the file changed",
+            proto("  string a = 1;") + "\nmessage Other {\n  string a = 1;\n}\n",
+            proto("  string a = 1;") + "\nmessage Other {\n  int32 a = 1;\n}\n",
+            Full,
+        ),
+    ]
+}
