@@ -11,7 +11,7 @@ use crate::registry::book::diff::diff;
 use crate::registry::book::judge::{Judgement, judge};
 use crate::registry::book::{BookError, BookMode, Finding, FindingKind, example, names, payload};
 use crate::registry::{Entry, EventSet, Outbox};
-use crate::schema::{Schema, SchemaKind};
+use crate::schema::SchemaKind;
 
 const REWRITE: &str = "run the test with `EVENTFERRY_SCHEMAS=write` and commit what it writes";
 
@@ -323,7 +323,7 @@ impl<S> Page<S> {
             .registered
             .as_ref()
             .ok_or("the format is of no kind that is known here")?;
-        let examples = examples_of(schema)?;
+        let examples = example::all(schema)?;
         let checker = (self.version.checker)(Contract::Written).map_err(|e| e.to_string())?;
         let passes = |bytes: &[u8]| -> Result<(), CodecError> { checker.as_ref().map_or(Ok(()), |checker| checker.check(bytes)) };
         let mut kept = Vec::new();
@@ -336,13 +336,6 @@ impl<S> Page<S> {
             }
         }
         Ok(kept)
-    }
-}
-
-fn examples_of(schema: &Schema) -> Result<Vec<(String, Vec<u8>)>, String> {
-    match schema.kind {
-        SchemaKind::Json => example::json(&schema.text),
-        SchemaKind::Avro | SchemaKind::Protobuf => Err(format!("nothing makes examples of {}", schema.kind.as_str())),
     }
 }
 

@@ -1,58 +1,76 @@
-//! Payloads made from a JSON Schema: always the same ones for the same schema.
+//! Payloads made from schemas, and how they are made from a JSON Schema: always the same ones for the same schema.
 
 use serde_json::{Map, Number, Value, json};
 
-use crate::registry::book::pattern;
+use crate::registry::book::{example_avro, pattern};
+use crate::schema::{Schema, SchemaKind};
 
 /// How many forms of an event get a payload of their own.
 const MOST: usize = 8;
 /// How deep a schema that contains itself is followed.
 const DEEPEST: usize = 24;
 
+/// Which of the payloads that a schema allows is made.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    /// Which of several forms is taken, wherever there are several.
+    pub(super) turn: usize,
+    /// Whether what may be left out is left out.
+    pub(super) least: bool,
+}
+
 /// Payloads that a schema describes, the fullest first: every member that may be there, then one for each further form of what has
 /// several, then the least that is allowed. With each comes what its file's name has more than the first's.
-pub(super) fn json(schema: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
-    let root: Value = serde_json::from_str(schema).map_err(|e| format!("the schema is no JSON: {e}"))?;
-    let mut made: Vec<(String, Value)> = Vec::new();
-    let mut forms = 1;
-    let mut form = 0;
-    while form < forms.min(MOST) {
-        let mut maker = Maker::new(&root, form, false);
-        let mut value = maker.value(&root, "text", 0).ok_or("it has a part that is not understood here")?;
-        // One order, whatever features of `serde_json` a build happens to have on.
-        value.sort_all_objects();
-        forms = forms.max(maker.forms);
-        let label = if form == 0 { String::new() } else { format!(".form-{}", form + 1) };
-        made.push((label, value));
-        form += 1;
+pub(super) fn all(schema: &Schema) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let unknown = "it has a part that is not understood here";
+    match schema.kind {
+        SchemaKind::Json => {
+            let root = parsed(schema)?;
+            forms(|form| json(&root, form)).ok_or_else(|| unknown.to_owned())
+        }
+        SchemaKind::Avro => {
+            let root = parsed(schema)?;
+            forms(|form| example_avro::one(&root, form)).ok_or_else(|| unknown.to_owned())
+        }
+        SchemaKind::Protobuf => Err("nothing makes examples of Protobuf".to_owned()),
     }
-    if let Some(mut least) = Maker::new(&root, 0, true).value(&root, "text", 0) {
-        least.sort_all_objects();
-        made.push((".least".to_owned(), least));
-    }
-    let mut kept: Vec<(String, Value)> = Vec::new();
-    for (label, value) in made {
-        if kept.iter().all(|(_, other)| *other != value) {
-            kept.push((label, value));
+}
+
+fn parsed(schema: &Schema) -> Result<Value, String> {
+    serde_json::from_str(&schema.text).map_err(|e| format!("the schema is no JSON: {e}"))
+}
+
+/// A payload for each form, without those that are the same; none where not even the first can be made.
+fn forms(mut make: impl FnMut(Form) -> Option<(Vec<u8>, usize)>) -> Option<Vec<(String, Vec<u8>)>> {
+    let (first, forms) = make(Form { turn: 0, least: false })?;
+    let mut kept = vec![(String::new(), first)];
+    let others = (1..forms.min(MOST)).map(|turn| (format!(".form-{}", turn + 1), Form { turn, least: false }));
+    for (label, form) in others.chain([(".least".to_owned(), Form { turn: 0, least: true })]) {
+        if let Some((bytes, _)) = make(form)
+            && kept.iter().all(|(_, other)| *other != bytes)
+        {
+            kept.push((label, bytes));
         }
     }
-    Ok(kept
-        .into_iter()
-        .map(|(label, value)| (label, format!("{value:#}\n").into_bytes()))
-        .collect())
+    Some(kept)
+}
+
+fn json(root: &Value, form: Form) -> Option<(Vec<u8>, usize)> {
+    let mut maker = Maker::new(root, form);
+    let mut value = maker.value(root, "text", 0)?;
+    // One order, whatever features of `serde_json` a build happens to have on.
+    value.sort_all_objects();
+    Some((format!("{value:#}\n").into_bytes(), maker.forms))
 }
 
 /// The fullest payload that a schema describes.
 pub(in crate::registry) fn value(schema: &Value) -> Option<Value> {
-    Maker::new(schema, 0, false).value(schema, "text", 0)
+    Maker::new(schema, Form { turn: 0, least: false }).value(schema, "text", 0)
 }
 
 struct Maker<'a> {
     root: &'a Value,
-    /// Which of several forms is taken, wherever there are several.
-    form: usize,
-    /// Whether what may be left out is left out.
-    least: bool,
+    form: Form,
     /// The most forms that were seen at one place.
     forms: usize,
     /// The references that are being followed.
@@ -60,11 +78,10 @@ struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    fn new(root: &'a Value, form: usize, least: bool) -> Self {
+    fn new(root: &'a Value, form: Form) -> Self {
         Self {
             root,
             form,
-            least,
             forms: 1,
             within: Vec::new(),
         }
@@ -116,7 +133,7 @@ impl<'a> Maker<'a> {
     fn one_of(&mut self, forms: &[Value], name: &str, depth: usize) -> Option<Value> {
         let is_null = |form: &&Value| form.get("type").is_some_and(|kind| kind == "null");
         let (nulls, several): (Vec<_>, Vec<_>) = forms.iter().partition(is_null);
-        if self.least && !nulls.is_empty() {
+        if self.form.least && !nulls.is_empty() {
             return Some(Value::Null);
         }
         let at = self.choose(several.len());
@@ -128,7 +145,7 @@ impl<'a> Maker<'a> {
 
     fn choose(&mut self, several: usize) -> Option<usize> {
         self.forms = self.forms.max(several);
-        (several > 0).then(|| self.form.min(several - 1))
+        (several > 0).then(|| self.form.turn.min(several - 1))
     }
 
     /// A schema within itself is followed once more, and then has to do without.
@@ -148,7 +165,7 @@ impl<'a> Maker<'a> {
     fn own(&mut self, schema: &Map<String, Value>, name: &str, depth: usize) -> Option<Value> {
         let kind = match schema.get("type") {
             Some(Value::String(kind)) => kind.as_str(),
-            Some(Value::Array(kinds)) if self.least && kinds.iter().any(|kind| kind == "null") => "null",
+            Some(Value::Array(kinds)) if self.form.least && kinds.iter().any(|kind| kind == "null") => "null",
             Some(Value::Array(kinds)) => kinds
                 .iter()
                 .filter_map(Value::as_str)
@@ -181,7 +198,7 @@ impl<'a> Maker<'a> {
             .collect();
         for (name, member) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let is_required = required.contains(&name.as_str());
-            if self.least && !is_required {
+            if self.form.least && !is_required {
                 continue;
             }
             match self.value(member, name, depth + 1) {
@@ -191,7 +208,7 @@ impl<'a> Maker<'a> {
             }
         }
         let fewest = schema.get("minProperties").and_then(Value::as_u64).unwrap_or(0);
-        let wanted = if self.least { fewest } else { fewest.max(1) };
+        let wanted = if self.form.least { fewest } else { fewest.max(1) };
         let by_pattern = schema
             .get("patternProperties")
             .and_then(Value::as_object)
@@ -224,7 +241,7 @@ impl<'a> Maker<'a> {
         }
         let fewest = usize::try_from(schema.get("minItems").and_then(Value::as_u64).unwrap_or(0)).ok()?;
         let most = schema.get("maxItems").and_then(Value::as_u64).unwrap_or(u64::MAX);
-        let wanted = if self.least || most == 0 { fewest } else { fewest.max(1) }.min(64);
+        let wanted = if self.form.least || most == 0 { fewest } else { fewest.max(1) }.min(64);
         let is_unique = schema.get("uniqueItems").is_some_and(|unique| *unique == true);
         let of = schema.get("items").filter(|of| of.is_object());
         while items.len() < wanted {
@@ -241,7 +258,7 @@ impl<'a> Maker<'a> {
 
     fn text(&self, schema: &Map<String, Value>, name: &str) -> Option<String> {
         if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
-            return pattern::matching(pattern, self.least);
+            return pattern::matching(pattern, self.form.least);
         }
         let known = schema.get("format").and_then(Value::as_str).and_then(formatted);
         if let Some(known) = known {

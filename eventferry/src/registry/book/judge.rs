@@ -7,8 +7,9 @@
 use std::fmt::Write as _;
 
 use crate::codec::{Contract, EventSchema, Version};
-use crate::schema::SchemaKind;
+use crate::registry::book::canonical;
 use crate::schema::evolution::{Compatibility, Effect, Evolution, compare};
+use crate::schema::{Schema, SchemaKind};
 
 /// What a change of a schema is.
 pub(super) enum Judgement {
@@ -29,6 +30,9 @@ pub(super) fn judge(committed: &str, version: &Version, ours: &EventSchema) -> J
         schema
     };
     let old = with_text(committed);
+    if written.kind == SchemaKind::Avro {
+        return avro(&old, written);
+    }
     // What a reader of JSON may find missing is written all the same, so the two sides have schemas of their own.
     let read = match written.kind {
         SchemaKind::Json => with_text(&(version.schema)(Contract::Read)),
@@ -44,6 +48,22 @@ pub(super) fn judge(committed: &str, version: &Version, ours: &EventSchema) -> J
     } else {
         Judgement::NeedsVersion(text)
     }
+}
+
+/// Avro payloads are read with the schema of their version as that of their writer: what decides where a byte belongs must not change.
+fn avro(old: &Schema, new: &Schema) -> Judgement {
+    let (Some(was), Some(is)) = (canonical::form(&old.text), canonical::form(&new.text)) else {
+        return Judgement::NeedsVersion("one of the two schemas is no JSON".to_owned());
+    };
+    if was == is {
+        let what = "the change is fully compatible: bytes are read as before (only documentation, aliases, defaults and the like changed)";
+        return Judgement::Compatible(what.to_owned());
+    }
+    let mut text = compare(old, new).map_or_else(|error| error.to_string(), |evolution| told(&evolution, &evolution));
+    text.push_str(
+        "\n     payloads of a version are read with its schema as that of their writer, so an Avro schema keeps its canonical form",
+    );
+    Judgement::NeedsVersion(text)
 }
 
 /// The verdict, and what leads to it.

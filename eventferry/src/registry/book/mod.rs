@@ -11,9 +11,11 @@
 //!
 //! [`assert_schemas!`](crate::assert_schemas) is the one line that a service's tests need. [`Outbox::check_book`] is the same as a value.
 
+mod canonical;
 mod check;
 mod diff;
 pub(super) mod example;
+mod example_avro;
 mod finding;
 mod judge;
 mod names;

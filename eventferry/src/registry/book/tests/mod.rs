@@ -1,5 +1,8 @@
 //! A book of a set that changes: each change, what is found, and what writing does about it.
 
+#[cfg(feature = "avro")]
+mod avro;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
