@@ -20,6 +20,11 @@ pub mod servers;
 #[cfg(all(feature = "postgres", feature = "sqlite", feature = "kafka"))]
 pub mod verify;
 
+/// Those of `docs/contracts.md`.
+#[cfg(all(doctest, feature = "contracts"))]
+#[doc = include_str!("../../docs/contracts.md")]
+pub mod contracts {}
+
 /// The code blocks of the project's `README.md` compile and run as doctests of this crate.
 #[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
 #[doc = include_str!("../../README.md")]
