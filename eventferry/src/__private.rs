@@ -9,6 +9,8 @@ pub use std::string::String;
 pub use crate::codec::Json;
 #[cfg(feature = "avro")]
 pub use crate::codec::avro::{Avro, SchemaFile};
+#[cfg(feature = "protobuf")]
+pub use crate::codec::protobuf::{ProtoFile, Protobuf};
 pub use crate::event::check::{check_header, check_label, check_topic, check_upcast, check_version};
 pub use crate::event::{Headers, Oldest, OutboxEvent, UpcastFrom};
 pub use crate::registry::{Entry, EventOf, EventSet, Outbox};

@@ -1,11 +1,15 @@
 //! What the derive and `define_outbox!` make.
 
 mod attributes;
-#[cfg(feature = "avro")]
+#[cfg(all(feature = "avro", feature = "protobuf"))]
 mod avro;
 mod decode;
+#[cfg(all(feature = "avro", feature = "protobuf"))]
+mod formats;
 mod lifetimes;
 mod node;
+#[cfg(all(feature = "avro", feature = "protobuf"))]
+mod protobuf;
 mod sets;
 mod shared;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]

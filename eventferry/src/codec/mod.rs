@@ -36,6 +36,10 @@ mod error;
 mod json;
 #[cfg(feature = "json-schema")]
 mod json_schema;
+#[cfg(any(feature = "avro", feature = "protobuf"))]
+mod kept;
+#[cfg(feature = "protobuf")]
+pub mod protobuf;
 mod versions;
 
 #[cfg(feature = "encryption")]
@@ -47,6 +51,9 @@ pub use cipher::{PayloadCipher, Sealed};
 pub use error::{CodecError, CodecErrorKind, Violation};
 #[cfg(feature = "json")]
 pub use json::Json;
+#[cfg(feature = "protobuf")]
+#[doc(inline)]
+pub use protobuf::Protobuf;
 pub use versions::{Earlier, EventSchema, History, VersionError, Versions, Wire};
 
 pub(crate) use cipher::context;

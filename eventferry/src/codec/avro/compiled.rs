@@ -1,9 +1,6 @@
 //! A schema, parsed once: what writes, what reads, and what walks.
 
-use std::any::TypeId;
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
@@ -16,6 +13,7 @@ use crate::codec::avro::explain::explain;
 use crate::codec::avro::shape::Shape;
 use crate::codec::avro::walk::{Broken, walk};
 use crate::codec::avro::{Root, shape};
+use crate::codec::kept::Kept;
 use crate::codec::{CodecError, Violation};
 
 /// A compiled Avro schema.
@@ -34,27 +32,7 @@ impl fmt::Debug for Compiled {
     }
 }
 
-/// By the type that has the schema. There are as many as there are types, so that they are kept for ever costs nothing that grows.
-static KEPT: RwLock<Option<HashMap<TypeId, &'static Compiled>>> = RwLock::new(None);
-
-/// The schema of a type, compiled by whoever asks first.
-pub(super) fn of(ty: TypeId, compile: impl FnOnce() -> Result<Compiled, CodecError>) -> Result<&'static Compiled, CodecError> {
-    // A panic while another schema was compiled leaves the map as it was.
-    if let Some(found) = KEPT
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .as_ref()
-        .and_then(|kept| kept.get(&ty))
-    {
-        return Ok(found);
-    }
-    let compiled = compile()?;
-    let mut kept = KEPT.write().unwrap_or_else(PoisonError::into_inner);
-    Ok(kept
-        .get_or_insert_default()
-        .entry(ty)
-        .or_insert_with(|| Box::leak(Box::new(compiled))))
-}
+pub(super) static KEPT: Kept<Compiled> = Kept::new();
 
 impl Compiled {
     /// The schema that a type says of itself.

@@ -71,7 +71,7 @@ where
     E::Listed: AvroSchema + 'static,
 {
     fn compiled() -> Result<&'static Compiled, CodecError> {
-        compiled::of(TypeId::of::<E::Listed>(), || {
+        compiled::KEPT.of(TypeId::of::<E::Listed>(), || {
             Compiled::derived(<E::Listed as AvroSchema>::get_schema, E::NAME)
         })
     }
@@ -79,7 +79,7 @@ where
 
 impl<E: ?Sized, F: SchemaFile> Source<E> for F {
     fn compiled() -> Result<&'static Compiled, CodecError> {
-        compiled::of(TypeId::of::<F>(), || Compiled::parsed(F::TEXT, F::PATH))
+        compiled::KEPT.of(TypeId::of::<F>(), || Compiled::parsed(F::TEXT, F::PATH))
     }
 }
 

@@ -1,0 +1,138 @@
+//! A `.proto` file, parsed, and messages held against it.
+
+use std::fmt::Display;
+
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
+
+use crate::codec::kept::Kept;
+use crate::codec::{CodecError, Violation};
+
+/// The most violations that one error tells of.
+const MOST: usize = 16;
+
+pub(super) static KEPT: Kept<Parsed> = Kept::new();
+
+/// A message of a parsed `.proto` file.
+#[derive(Debug)]
+pub struct Parsed(MessageDescriptor);
+
+impl Parsed {
+    pub(super) fn new(text: &str, path: &str, message: &str) -> Result<Self, CodecError> {
+        let wrong = |what: &dyn Display| CodecError::schema(format!("`{path}` is no `.proto` file: {what}"));
+        let file = protox_parse::parse(path, text).map_err(|e| wrong(&e))?;
+        // The pool begins with Google's well-known types, so their imports are found.
+        let mut pool = DescriptorPool::global();
+        if let Some(missing) = file.dependency.iter().find(|import| pool.get_file_by_name(import).is_none()) {
+            return Err(CodecError::schema(format!(
+                "`{path}` imports `{missing}`: a schema stands in one file, beside which only `google/protobuf/…` can be imported"
+            )));
+        }
+        let package = file.package().to_owned();
+        pool.add_file_descriptor_proto(file).map_err(|e| wrong(&e))?;
+        let found = pool
+            .get_message_by_name(message)
+            .or_else(|| pool.get_message_by_name(&format!("{package}.{message}")))
+            .filter(|found| found.parent_file().name() == path);
+        found.map(Self).ok_or_else(|| {
+            let file = pool.get_file_by_name(path);
+            let names = file
+                .iter()
+                .flat_map(|file| file.messages().map(|message| format!("`{}`", message.full_name())));
+            let names: Vec<_> = names.collect();
+            CodecError::schema(format!(
+                "`{path}` has no message `{message}`; it has {}. Name one with `message = \"…\"`",
+                names.join(", ")
+            ))
+        })
+    }
+
+    pub(super) fn message(&self) -> &MessageDescriptor {
+        &self.0
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.0.full_name()
+    }
+
+    /// The positions that lead to the message in its file, outermost first.
+    ///
+    /// Positions in the text: the messages that the compiler makes of maps have none, or readers that parse the text would find another.
+    pub(super) fn index(&self) -> Vec<u32> {
+        let mut index = Vec::new();
+        let mut here = Some(self.0.clone());
+        while let Some(message) = here {
+            let parent = message.parent_message();
+            let siblings: Vec<_> = match &parent {
+                Some(parent) => parent.child_messages().collect(),
+                None => message.parent_file().messages().collect(),
+            };
+            let before = siblings.iter().take_while(|sibling| **sibling != message);
+            let place = before.filter(|sibling| !sibling.is_map_entry()).count();
+            index.push(u32::try_from(place).unwrap_or(u32::MAX));
+            here = parent;
+        }
+        index.reverse();
+        index
+    }
+
+    pub(super) fn check(&self, bytes: &[u8]) -> Result<(), CodecError> {
+        let message = DynamicMessage::decode(self.0.clone(), bytes).map_err(|_| CodecError::decode("it is no such Protobuf message"))?;
+        let mut found = Vec::new();
+        visit(&message, "", &mut found);
+        if found.is_empty() {
+            return Ok(());
+        }
+        found.truncate(MOST);
+        Err(CodecError::refused(found))
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "lists and maps have values in them, all others are values"
+)]
+fn visit(message: &DynamicMessage, at: &str, found: &mut Vec<Violation>) {
+    if found.len() >= MOST {
+        return;
+    }
+    for unknown in message.unknown_fields() {
+        let reason = format!("has the field {}, which the schema does not declare", unknown.number());
+        found.push(Violation::new(at, "fields", reason));
+    }
+    for field in message
+        .descriptor()
+        .fields()
+        .filter(|field| field.is_required() && !message.has_field(field))
+    {
+        found.push(Violation::new(format!("{at}/{}", field.name()), "required", "must be there"));
+    }
+    for (field, value) in message.fields() {
+        let at = format!("{at}/{}", field.name());
+        match value {
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    one(&field.kind(), item, &format!("{at}/{index}"), found);
+                }
+            }
+            Value::Map(members) => {
+                if let Kind::Message(entry) = field.kind() {
+                    let kind = entry.map_entry_value_field().kind();
+                    for member in members.values() {
+                        one(&kind, member, &format!("{at}/*"), found);
+                    }
+                }
+            }
+            value => one(&field.kind(), value, &at, found),
+        }
+    }
+}
+
+fn one(kind: &Kind, value: &Value, at: &str, found: &mut Vec<Violation>) {
+    match (kind, value) {
+        (Kind::Enum(symbols), Value::EnumNumber(number)) if symbols.get_value(*number).is_none() => {
+            found.push(Violation::new(at, "enum", "must be one of the values listed in the schema"));
+        }
+        (_, Value::Message(inner)) => visit(inner, at, found),
+        _ => {}
+    }
+}
