@@ -5,6 +5,7 @@ use std::fmt;
 use sqlx::postgres::PgDatabaseError;
 
 use crate::event::TableName;
+use crate::store::postgres::migrate::VERSION;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// What the server or the driver said, without what may quote a value: the detail, the context, and the message of a data error.
@@ -115,7 +116,7 @@ fn kind_and_cause(error: &sqlx::Error) -> (StoreErrorKind, String) {
 pub(super) fn lost_identity(table: &TableName) -> StoreError {
     StoreError::new(
         StoreErrorKind::Misconfigured,
-        format!("the outbox `{table}` has lost its row in `{table}_meta`; run INSERT INTO {table}_meta (version) VALUES (1)"),
+        format!("the outbox `{table}` has lost its row in `{table}_meta`; run INSERT INTO {table}_meta (version) VALUES ({VERSION})"),
     )
 }
 
