@@ -5,3 +5,13 @@
 mod cases;
 mod differences;
 mod matrix;
+mod random_json;
+
+/// Seeds from `EVENTFERRY_SEED`, or from 1; `EVENTFERRY_EVOLUTION_SEEDS` multiplies them, for long runs by hand.
+fn seeds(count: u64) -> impl Iterator<Item = u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(1);
+    let first = number("EVENTFERRY_SEED");
+    let last = first + count * number("EVENTFERRY_EVOLUTION_SEEDS");
+    eprintln!("seeds {first} to {}", last - 1);
+    first..last
+}
