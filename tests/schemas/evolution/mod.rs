@@ -5,6 +5,7 @@
 mod cases;
 mod differences;
 mod matrix;
+mod random_avro;
 mod random_json;
 
 /// Seeds from `EVENTFERRY_SEED`, or from 1; `EVENTFERRY_EVOLUTION_SEEDS` multiplies them, for long runs by hand.

@@ -270,7 +270,7 @@ impl Maker<'_> {
         };
         match name.as_deref() {
             Some("integer") => json!(self.rng.i64(-3..8)),
-            Some("number") => json!(self.rng.i64(-6..16) as f64 / 2.0),
+            Some("number") => json!(f64::from(self.rng.i32(-6..16)) / 2.0),
             Some("string") => json!(self.text()),
             Some("null") => Value::Null,
             Some("boolean") => json!(self.rng.bool()),
@@ -341,7 +341,7 @@ fn as_declared(schema: &Value) -> Value {
             Value::Object(new)
         }
         Value::Array(items) => Value::Array(items.iter().map(as_declared).collect()),
-        other => other.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema.clone(),
     }
 }
 
