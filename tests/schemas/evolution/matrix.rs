@@ -1,5 +1,8 @@
 //! Every change, in both directions, asked of us and of a real registry.
 
+use std::fmt::Write as _;
+
+use eventferry::schema::SchemaKind;
 use eventferry::schema::evolution::{Compatibility, compare};
 use eventferry_tests::registry_front::{Answer, ask};
 
@@ -110,4 +113,63 @@ fn an_answer_of_the_registry_that_is_not_ours_is_explained() {
             case.change
         );
     }
+}
+
+/// The table of `docs/evolution.md`.
+fn printed() -> String {
+    let mut text = String::new();
+    for (kind, title) in [
+        (SchemaKind::Json, "JSON Schema"),
+        (SchemaKind::Avro, "Avro"),
+        (SchemaKind::Protobuf, "Protobuf"),
+    ] {
+        writeln!(
+            text,
+            "\n### {title}\n\n| change | new reads old | old reads new | the registry |\n|---|---|---|---|"
+        )
+        .expect("a text");
+        for case in cases::all().into_iter().filter(|case| case.kind == kind) {
+            let word = |is: fn(Compatibility) -> bool| match (is(case.ours.0), is(case.ours.1)) {
+                (true, _) => "yes",
+                (false, true) => "declared",
+                (false, false) => "no",
+            };
+            let (backward, forward) = (word(is_backward), word(is_forward));
+            let registry = match (case.registry, case.why) {
+                (_, "") => String::new(),
+                (Compatibility::Full, why) => format!("both: {why}"),
+                (Compatibility::Backward, why) => format!("new reads old: {why}"),
+                (Compatibility::Forward, why) => format!("old reads new: {why}"),
+                (Compatibility::None, why) => format!("neither: {why}"),
+            };
+            writeln!(text, "| {} | {backward} | {forward} | {registry} |", case.change).expect("a text");
+        }
+    }
+    text + "\n"
+}
+
+fn is_backward(answer: Compatibility) -> bool {
+    matches!(answer, Compatibility::Full | Compatibility::Backward)
+}
+
+fn is_forward(answer: Compatibility) -> bool {
+    matches!(answer, Compatibility::Full | Compatibility::Forward)
+}
+
+/// With `EVENTFERRY_UPDATE=1` the document is written instead.
+#[test]
+fn the_document_has_every_row() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/evolution.md");
+    let document = std::fs::read_to_string(file).expect("the document");
+    let (head, rest) = document.split_once("matrix.rs -->\n").expect("where the rows begin");
+    let (rows, tail) = rest.split_once("<!-- end of rows").expect("where the rows end");
+    let printed = printed();
+    if std::env::var_os("EVENTFERRY_UPDATE").is_some_and(|value| value == "1") {
+        std::fs::write(file, format!("{head}matrix.rs -->\n{printed}<!-- end of rows{tail}")).expect("the file can be written");
+        return;
+    }
+    assert!(
+        rows == printed,
+        "docs/evolution.md has other rows; if the change is meant, run with EVENTFERRY_UPDATE=1 and commit it"
+    );
 }
