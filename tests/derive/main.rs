@@ -9,6 +9,10 @@ mod formats;
 mod lifetimes;
 mod node;
 #[cfg(all(feature = "avro", feature = "protobuf"))]
+mod own_format;
+#[cfg(all(feature = "avro", feature = "protobuf"))]
+mod properties;
+#[cfg(all(feature = "avro", feature = "protobuf"))]
 mod protobuf;
 mod sets;
 mod shared;

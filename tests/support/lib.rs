@@ -25,6 +25,11 @@ pub mod verify;
 #[doc = include_str!("../../docs/contracts.md")]
 pub mod contracts {}
 
+/// Those of `docs/formats.md`.
+#[cfg(all(doctest, feature = "avro"))]
+#[doc = include_str!("../../docs/formats.md")]
+pub mod formats {}
+
 /// The code blocks of the project's `README.md` compile and run as doctests of this crate.
 #[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
 #[doc = include_str!("../../README.md")]

@@ -151,6 +151,9 @@ misfits! {
     Missing MissingEvents MissingEvent { id: i64, at: Option<i64>, kind: Kind, more: bool } =>
         "`derive/schemas/small.avsc` does not fit the type: missing field `more`";
     #[outbox(schema = "derive/schemas/small.avsc")]
+    Lacking LackingEvents LackingEvent { id: i64, at: Option<i64> } =>
+        "`derive/schemas/small.avsc` does not fit the type: the type does not write the field `kind`, which has no default";
+    #[outbox(schema = "derive/schemas/small.avsc")]
     NeverNull NeverNullEvents NeverNullEvent { id: i64, at: i64, kind: Kind } =>
         "`derive/schemas/small.avsc` does not fit the type: it asks for a value of type `i64` where the schema has `null`";
     #[outbox(schema = "derive/schemas/small.avsc")]

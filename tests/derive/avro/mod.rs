@@ -2,5 +2,6 @@
 
 mod derived;
 mod file;
+mod versions;
 
 use crate::formats::{now, only_message, refusal};

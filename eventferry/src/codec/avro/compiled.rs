@@ -112,11 +112,17 @@ impl Compiled {
             Ok(()) | Err(Broken::Rules(_)) => {}
             Err(Broken::Bytes(reason)) => return Err(CodecError::decode(reason)),
         }
-        let event: Root<E> = self
-            .reader
-            .read_deser(&mut bytes)
-            .map_err(|_| CodecError::decode("it is Avro of another shape"))?;
-        Ok(event.0)
+        let end = bytes;
+        let read = self.reader.read_deser::<Root<E>>(&mut bytes).map(|Root(event)| event);
+        // The library cannot pass over an enum that the type does not ask for, as a view may not. By way of a value it can.
+        read.or_else(|_| self.by_value(end))
+            .map_err(|()| CodecError::decode("it is Avro of another shape"))
+    }
+
+    /// Reads bytes that were walked, by way of a value: slower, and less exact in what it takes for what.
+    pub(super) fn by_value<E: DeserializeOwned>(&self, mut bytes: &[u8]) -> Result<E, ()> {
+        let value = self.reader.read_value(&mut bytes).map_err(|_| ())?;
+        apache_avro::from_value(&value).map_err(|_| ())
     }
 
     pub(super) fn check(&self, bytes: &[u8]) -> Result<(), CodecError> {
