@@ -4,7 +4,8 @@
 //! `--window EVENTS`, `--max-attempts N`, `--retry-ms MS`, `--dead-letter TOPIC`, `--transactions SECONDS` (each batch in one); with `--abort-on PAYLOAD` the event of that payload is the end
 //! of the process. What a setting of the outbox decides, such as the lease, is in its `outbox_meta`.
 //!
-//! Prints `started`, then `acked N`, `lanes N`, `fenced N` and `known N` (rows in memory) as they change; stops gracefully when its stdin ends.
+//! Prints `started`, then `acked N`, `lanes N`, `fenced N`, `known N` (rows in memory) and `careful N` (lanes) as they
+//! change; stops gracefully when its stdin ends.
 
 mod poison;
 
@@ -92,5 +93,6 @@ fn lines(stats: &Stats) -> Vec<String> {
         format!("lanes {}", stats.lanes),
         format!("fenced {}", stats.fenced),
         format!("known {}", stats.known),
+        format!("careful {}", stats.careful),
     ]
 }

@@ -413,7 +413,8 @@ impl Core {
         for (lane, busy) in self.lanes.iter_mut().zip(busy) {
             let Some(lease) = lane.lease else { continue };
             if lane.careful {
-                let well = self.alone.found || lane.caught_up && !busy && lane.open == 0;
+                // Due rows are read by themselves, and later: one of them may be the event.
+                let well = self.alone.found || lane.caught_up && lane.due_seen && !busy && lane.open == 0;
                 if well || self.alone.left == 0 {
                     lane.careful = false;
                     // Where enough events went well and nothing was found, one more death within the minute is careful again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::queue::{Gate, QueueKey, Why};
 use super::read::RETRY_READ;
 use super::{Command, Core, DueAt, Loaded, ReadCommand};
-use crate::outbox::{Payload, RowId};
+use crate::outbox::{LANES, LaneLease, Payload, RowId};
 use crate::store::{DueCursor, DueRow};
 
 const DUE_PAGE: u32 = 64;
@@ -17,7 +17,7 @@ const DUE_PAUSE: Duration = Duration::from_micros(50);
 #[derive(Debug)]
 pub(super) struct DueRead {
     number: u64,
-    lanes: Vec<u8>,
+    lanes: Vec<LaneLease>,
 }
 
 impl Core {
@@ -26,19 +26,14 @@ impl Core {
             (self.due_again, self.due_rows) = (None, 0);
             self.lanes.iter_mut().for_each(|lane| lane.due = DueAt::default());
         }
-        let lanes: Vec<(u8, DueCursor)> = self
-            .sending_lanes()
-            .map(|lease| (lease.lane, self.lane(lease.lane).due.0))
-            .collect();
+        let leases: Vec<LaneLease> = self.sending_lanes().collect();
+        let lanes: Vec<(u8, DueCursor)> = leases.iter().map(|lease| (lease.lane, self.lane(lease.lane).due.0)).collect();
         self.next_due = self.now + DUE_IDLE;
         if lanes.is_empty() {
             return;
         }
         let number = self.begin_read();
-        self.due_read = Some(DueRead {
-            number,
-            lanes: lanes.iter().map(|(lane, _)| *lane).collect(),
-        });
+        self.due_read = Some(DueRead { number, lanes: leases });
         self.commands.push(Command::Read(ReadCommand::Due {
             number,
             lanes,
@@ -53,14 +48,21 @@ impl Core {
             return;
         }
         let Some(read) = self.due_read.take() else { return };
+        let believed = rows.is_some();
         let rows = rows.unwrap_or_default();
-        let mut counts = [0u32; crate::outbox::LANES as usize];
+        let mut counts = [0u32; LANES as usize];
         for row in &rows {
             counts[usize::from(row.record.lane())] += 1;
         }
         // Pages go on where the last one ended: what becomes due is behind it. They start over only after all of them came back short, so
         // that rows which cannot go now are met again, and hide none behind them, and yet are not read all the time.
-        let more = read.lanes.iter().any(|lane| counts[usize::from(*lane)] >= DUE_PAGE);
+        let mut more = false;
+        for lease in &read.lanes {
+            let short = counts[usize::from(lease.lane % LANES)] < DUE_PAGE;
+            more |= !short;
+            let lane = self.lane_mut(lease.lane);
+            lane.due_seen |= believed && short && lane.lease == Some(*lease);
+        }
         self.due_rows = self.due_rows.saturating_add(u32::try_from(rows.len()).unwrap_or(u32::MAX));
         if !more && self.due_again.is_none() {
             self.due_again = Some(self.now + (DUE_PAUSE * self.due_rows).min(self.config.lease / 3));

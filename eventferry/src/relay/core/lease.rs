@@ -249,6 +249,7 @@ impl Core {
             caught_up: false,
             skimming: false,
             due: DueAt::default(),
+            due_seen: false,
             full_pass_at,
             pass: Some((now, i64::MAX)),
             passing: 0,

@@ -123,6 +123,10 @@ pub struct Stats {
 
 /// One lane as its owner sees it.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing of the lane that depends on no other"
+)]
 struct Lane {
     lease: Option<LaneLease>,
     /// A lease whose time passed here before its renewal was answered.
@@ -144,6 +148,8 @@ struct Lane {
     deaths: u32,
     well_at: Now,
     due: DueAt,
+    /// Every row that was due has been met since the lane was taken.
+    due_seen: bool,
     full_pass_at: Now,
     /// When the pass from the start that is under way began, and up to which id it goes.
     pass: Option<(Now, i64)>,

@@ -89,6 +89,14 @@ impl World {
             }
             PublishCommand::HandOver(batch) => {
                 for HandOver { token, way } in batch {
+                    let handed = match &way {
+                        Way::Pipelined { record, .. } | Way::Plain { record, .. } => record.message_id,
+                        Way::DeadLetter { letter } => message_id(&letter.message),
+                    };
+                    if self.deadly(handed) {
+                        // What was handed over before it may be on its way.
+                        return self.end_by(relay, handed);
+                    }
                     self.hand_over(relay, life, token, way);
                 }
                 return;

@@ -201,6 +201,10 @@ impl World {
         }
         if let VerdictOutcome::Dead | VerdictOutcome::Holds = outcome {
             let holding = outcome == VerdictOutcome::Holds;
+            if matches!(verdict.fault, StoreFault::Begun { .. }) && self.plan.only_events_kill() && !self.deadly(message_id) {
+                let text = format!("{message_id} died of attempts that others ended");
+                self.oracle.breach(Breach::Innocent, Some(message_id), text);
+            }
             self.trace.event(self.now, message_id, || "died".to_owned());
             // By Begun an event dies of its attempts without a letter.
             let letters = self.plan.dead_letter && !matches!(verdict.fault, StoreFault::Begun { .. });
@@ -250,6 +254,14 @@ impl World {
         } else {
             crate::publish::PublishErrorKind::Retriable
         })
+    }
+
+    /// Whether handing an event over is the end of the process; decided as for poison.
+    pub(super) fn deadly(&self, message_id: crate::event::MessageId) -> bool {
+        let bytes = message_id.as_bytes();
+        let share = f64::from(u16::from_be_bytes([bytes[4], bytes[5]])) / f64::from(u16::MAX);
+        let among_the_first = self.ends.len() < self.plan.deadly_most || self.ends.contains_key(&message_id);
+        share < self.plan.deadly && among_the_first && !self.mended.contains(&message_id)
     }
 
     /// When what goes to a place can arrive at the earliest.

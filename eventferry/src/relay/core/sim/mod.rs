@@ -42,6 +42,10 @@ fn run_all(seeds: Range<u64>, plan: impl Fn(u64) -> Plan) -> Outcome {
         total.deaths += outcome.deaths;
         total.letters += outcome.letters;
         total.late += outcome.late;
+        total.ends += outcome.ends;
+        total.most_ends = total.most_ends.max(outcome.most_ends);
+        total.careful = total.careful.max(outcome.careful);
+        total.blamed += outcome.blamed;
         total.steps += outcome.steps;
         total.ended = total.ended.max(outcome.ended);
     }
@@ -111,4 +115,40 @@ fn on_kafka_every_promise_is_kept_too() {
     let total = run_all(0..150, Plan::kafka);
     say("kafka", &total);
     assert!(total.duplicates > 0 && total.deaths > 0, "{total:?}");
+}
+
+#[test]
+fn an_event_that_ends_its_process_dies_and_takes_nobody_with_it() {
+    let total = run_all(3_000..3_060, Plan::deadly);
+    say("deadly", &total);
+    assert!(total.ends > 100 && total.deaths > 0, "{total:?}");
+    // A lane that is handed back in order begins to count anew, and what goes alone on another lane may then be counted with it; it does not
+    // die of that: `Breach::Innocent`.
+    assert!(total.blamed < total.ends as usize / 5, "{total:?}");
+}
+
+#[test]
+fn ordinary_kills_cost_no_careful_phase() {
+    let plan = |seed| {
+        let mut plan = Plan::deadly(seed);
+        plan.deadly = 0.0;
+        plan.with(Fault::Kill, 2.0)
+    };
+    let total = run_all(4_000..4_060, plan);
+    say("kills", &total);
+    assert_eq!((total.careful, total.blamed), (0, 0), "{total:?}");
+}
+
+#[test]
+fn deadly_events_among_all_other_faults_hold_up_nothing_for_ever() {
+    let plan = |seed| {
+        let mut plan = Plan::any(seed);
+        plan.deadly = 0.01;
+        plan.deadly_most = 2;
+        plan.lease = plan.lease.min(Duration::from_millis(1_500));
+        plan
+    };
+    let total = run_all(5_000..5_060, plan);
+    say("deadly and more", &total);
+    assert!(total.ends > 100 && total.careful > 0, "{total:?}");
 }

@@ -115,6 +115,10 @@ pub(super) struct Plan {
 
     /// The share of events that are refused for ever.
     pub(super) poison: f64,
+    /// The share of events that end the process which hands them over.
+    pub(super) deadly: f64,
+    /// At most so many of them do: the first that are handed over.
+    pub(super) deadly_most: usize,
     /// How often each of the others strikes: by throw, or in all for what befalls the whole world.
     pub(super) rates: Vec<(Fault, f64)>,
     /// What no stall concerns arrives so soon after its commit.
@@ -155,6 +159,8 @@ impl Plan {
             gather: Duration::ZERO,
             operator: false,
             poison: 0.0,
+            deadly: 0.0,
+            deadly_most: usize::MAX,
             rates: Vec::new(),
             patience: None,
             faults_for: Duration::from_millis(2_500),
@@ -169,6 +175,46 @@ impl Plan {
 
     pub(super) fn rate(&self, fault: Fault) -> f64 {
         self.rates.iter().filter(|(of, _)| *of == fault).map(|(_, rate)| *rate).sum()
+    }
+
+    /// A world in which some events end the process that hands them over, and nothing else does.
+    pub(super) fn deadly(seed: u64) -> Self {
+        let mut plan = Self::any(seed);
+        plan.deadly = [0.003, 0.01, 0.03][usize::try_from(seed % 3).unwrap_or(0)];
+        plan.deadly_most = [1, 1, 2, 5][usize::try_from(seed / 3 % 4).unwrap_or(0)];
+        plan.lease = plan.lease.min(Duration::from_millis(1_500));
+        let kept = [
+            Fault::Refused,
+            Fault::BatchRefused,
+            Fault::SessionBreaks,
+            Fault::Unreachable,
+            Fault::ArrivesLate,
+            Fault::NotDescribed,
+            Fault::NotOpened,
+            Fault::LetterRefused,
+            Fault::Stall,
+            Fault::TopicAway,
+        ];
+        plan.rates.retain(|(fault, _)| kept.contains(fault));
+        plan
+    }
+
+    /// Whether a relay ends for no other reason than an event.
+    pub(super) fn only_events_kill(&self) -> bool {
+        let other = [
+            Fault::Kill,
+            Fault::Pause,
+            Fault::Steal,
+            Fault::ClockStep,
+            Fault::FailOver,
+            Fault::Restart,
+            Fault::Fence,
+            Fault::StatementLost,
+            Fault::AnswerLost,
+            Fault::EffectLate,
+            Fault::Ghost,
+        ];
+        other.iter().all(|fault| self.rate(*fault) == 0.0)
     }
 
     /// A world on simulated Kafka, with partitions that go cold and brokers that forget.

@@ -76,7 +76,7 @@ impl Search {
         for (fault, _) in rates {
             better |= self.smaller(|plan| plan.rates.retain(|(of, _)| *of != fault));
         }
-        let changes: [Change; 18] = [
+        let changes: [Change; 19] = [
             |plan| plan.aggregates = 1,
             |plan| plan.aggregates = plan.aggregates.div_ceil(2),
             |plan| plan.writers = 1,
@@ -87,6 +87,7 @@ impl Search {
             |plan| plan.transactions = plan.transactions.min(200) / 2 + 1,
             |plan| plan.transactions = plan.transactions.min(200).saturating_sub(1).max(1),
             |plan| plan.poison = 0.0,
+            |plan| plan.deadly = 0.0,
             |plan| plan.unordered = 0.0,
             |plan| plan.scheduled = 0.0,
             |plan| plan.deferred = 0.0,

@@ -32,6 +32,8 @@ pub(super) enum Breach {
     Neighbour,
     /// Handed over before the publisher knew its schema.
     Unlearned,
+    /// Died of what another event did.
+    Innocent,
 }
 
 #[derive(Debug, Clone)]

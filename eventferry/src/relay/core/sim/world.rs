@@ -39,6 +39,13 @@ pub(super) struct Outcome {
     pub(super) deaths: usize,
     pub(super) letters: usize,
     pub(super) late: usize,
+    /// How often an event ended the process, and the most that one of them did.
+    pub(super) ends: u32,
+    pub(super) most_ends: u32,
+    /// The most lanes that were read with care at once.
+    pub(super) careful: u32,
+    /// Events that carry an attempt counted for what another event did.
+    pub(super) blamed: usize,
     /// How much happened until it was over, or a promise was broken.
     pub(super) steps: u64,
     /// When it was over.
@@ -177,6 +184,9 @@ pub(super) struct World {
     pub(super) mended: HashSet<MessageId>,
     pub(super) copy: Option<(Copy, usize)>,
     pub(super) late: usize,
+    /// How often each event ended the process.
+    pub(super) ends: BTreeMap<MessageId, u32>,
+    careful: u32,
     pub(super) trace: Trace,
     hand: Arc<AtomicU64>,
     desk: Desk,
@@ -220,6 +230,8 @@ impl World {
             mended: HashSet::new(),
             copy: None,
             late: 0,
+            ends: BTreeMap::new(),
+            careful: 0,
             trace: Trace::default(),
             hand,
             desk,
@@ -435,6 +447,15 @@ impl World {
             deaths: self.oracle.deaths,
             letters: self.oracle.letters,
             late: self.late,
+            ends: self.ends.values().sum(),
+            most_ends: self.ends.values().max().copied().unwrap_or(0),
+            careful: self.careful,
+            blamed: self
+                .oracle
+                .events
+                .iter()
+                .filter(|(id, event)| event.begun > 0 && !self.ends.contains_key(id))
+                .count(),
             steps,
             ended: self.now,
             trace: self.trace.lines(),
@@ -578,6 +599,14 @@ impl World {
         self.relays[relay].up && self.relays[relay].life == life
     }
 
+    /// An event ends the process that handed it over.
+    pub(super) fn end_by(&mut self, relay: usize, message_id: MessageId) {
+        *self.ends.entry(message_id).or_default() += 1;
+        self.relays[relay].up = false;
+        self.trace.event(self.now, message_id, || format!("ends relay {relay}"));
+        self.after(50..800, Event::Start(relay));
+    }
+
     fn write(&mut self, writer: usize) {
         if self.now >= self.plan.write_for {
             self.writers.clear(); // what is open rolls back
@@ -630,9 +659,13 @@ impl World {
             self.oracle.breach(Breach::Stray, stray, text);
         }
         let (closed, next) = (sim.core.is_closed(), sim.core.next_turn().saturating_add(sim.started));
+        self.careful = self.careful.max(self.relays[relay].core.stats().careful);
         for command in commands {
             self.trace.command(self.now, relay, life, &command);
             self.dispatch(relay, life, command);
+            if !self.is_up(relay, life) {
+                return;
+            }
         }
         if closed {
             self.relays[relay].up = false;

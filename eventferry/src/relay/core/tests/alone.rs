@@ -26,6 +26,14 @@ impl Bench {
         self.turn([]);
     }
 
+    /// No row is due. What was asked for under the old leases says nothing of that.
+    fn nothing_is_due(&mut self) {
+        for _ in 0..2 {
+            let (number, _) = self.due_asked(1_000).expect("due rows are asked for");
+            self.answer_due(number, Vec::new());
+        }
+    }
+
     fn probe(&mut self) -> Option<u64> {
         let at = self
             .commands
@@ -263,6 +271,7 @@ fn an_aggregate_that_is_held_does_not_keep_its_lane_careful() {
     let mut dead = row(1, "a");
     dead.status = crate::outbox::Status::DeadHolding;
     bench.read(|batch| batch.fresh = vec![dead]);
+    bench.nothing_is_due();
     bench.beat(1);
     assert_eq!(bench.core.stats().careful, 0);
 }
@@ -337,6 +346,13 @@ fn care_ends_when_there_is_nothing_left_or_a_window_went_well() {
     let mut bench = Bench::new(CoreConfig { window: 16, ..config() });
     bench.taken_again(|_| 3);
     bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "a")]);
+    bench.beat(1);
+    assert_eq!(
+        bench.core.stats().careful,
+        64,
+        "a row that is due may be the event, and none was looked for"
+    );
+    bench.nothing_is_due();
     bench.beat(1);
     assert_eq!(bench.core.stats().careful, 1, "all but the lane that has something to send");
     assert_eq!(bench.forgiven(), 63);

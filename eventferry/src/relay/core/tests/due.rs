@@ -17,7 +17,7 @@ fn due(id: i64, aggregate: &str) -> Record {
 
 impl Bench {
     /// Where the pages of due rows go on, if they are asked for within so many milliseconds.
-    fn due_asked(&mut self, within: u64) -> Option<(u64, Vec<(u8, DueCursor)>)> {
+    pub(super) fn due_asked(&mut self, within: u64) -> Option<(u64, Vec<(u8, DueCursor)>)> {
         for _ in 0..=within / 10 {
             let asked = |c: &Command| matches!(c, Command::Read(ReadCommand::Due { .. }));
             if let Some(at) = self.commands.iter().position(asked)
@@ -31,7 +31,7 @@ impl Bench {
         None
     }
 
-    fn answer_due(&mut self, number: u64, rows: Vec<Record>) {
+    pub(super) fn answer_due(&mut self, number: u64, rows: Vec<Record>) {
         let rows = rows.into_iter().map(|row| {
             let at = DueCursor::new(1_000, row.id);
             DueRow::new(row, at)
