@@ -2,6 +2,8 @@
 
 #[cfg(feature = "contracts")]
 mod documents;
+#[cfg(all(feature = "contracts", feature = "avro", feature = "protobuf"))]
+mod formats;
 mod sql;
 mod states;
 

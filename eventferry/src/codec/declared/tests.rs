@@ -73,6 +73,22 @@ fn what_is_marked_or_not_declared_is_masked_wherever_it_stands() {
 }
 
 #[test]
+fn forms_of_the_whole_are_told_apart_by_a_strict_reader_and_not_by_a_mask() {
+    let schema = json!({ "oneOf": [
+        { "type": "object", "required": ["how"], "properties": { "how": { "const": "card" }, "number": { "type": "string", "x-sensitive": true } } },
+        { "type": "object", "required": ["how"], "properties": { "how": { "const": "gift" }, "number": { "type": "string" }, "from": {} } },
+    ] });
+    let gift = json!({ "how": "gift", "number": "secret" });
+    assert_eq!(
+        masked(&schema, &gift),
+        json!({ "how": "gift", "number": MASK }),
+        "what is personal in one form is in all"
+    );
+    assert_eq!(refused(&schema, &json!({ "how": "gift", "from": 1 })), [""; 0]);
+    assert_eq!(refused(&schema, &json!({ "how": "card", "from": 1 })), ["/*"]);
+}
+
+#[test]
 fn what_is_no_json_or_of_another_kind_shows_nothing() {
     let schema = Declared::new(&order().to_string()).unwrap();
     for payload in [

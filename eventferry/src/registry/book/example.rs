@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Number, Value, json};
 
+#[cfg(feature = "protobuf")]
+use crate::registry::book::example_protobuf;
 use crate::registry::book::{example_avro, pattern};
 use crate::schema::{Schema, SchemaKind};
 
@@ -32,7 +34,13 @@ pub(super) fn all(schema: &Schema) -> Result<Vec<(String, Vec<u8>)>, String> {
             let root = parsed(schema)?;
             forms(|form| example_avro::one(&root, form)).ok_or_else(|| unknown.to_owned())
         }
-        SchemaKind::Protobuf => Err("nothing makes examples of Protobuf".to_owned()),
+        #[cfg(feature = "protobuf")]
+        SchemaKind::Protobuf => {
+            let file = example_protobuf::File::parse(schema)?;
+            forms(|form| file.one(form)).ok_or_else(|| unknown.to_owned())
+        }
+        #[cfg(not(feature = "protobuf"))]
+        SchemaKind::Protobuf => Err("the feature `protobuf` is off".to_owned()),
     }
 }
 

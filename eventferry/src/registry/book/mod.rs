@@ -16,6 +16,8 @@ mod check;
 mod diff;
 pub(super) mod example;
 mod example_avro;
+#[cfg(feature = "protobuf")]
+mod example_protobuf;
 mod finding;
 mod judge;
 mod names;

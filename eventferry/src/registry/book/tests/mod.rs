@@ -183,6 +183,25 @@ code! { unguessable {
     }
 } lists { OrderPlaced } }
 
+code! { breaking {
+    #[derive(Debug, Serialize, Deserialize, JsonSchema, OutboxEvent)]
+    #[outbox(crate = crate, topic = "orders", aggregate_type = "order")]
+    pub(crate) struct OrderPlaced {
+        #[outbox(aggregate_id)]
+        #[schemars(extend("not" = { "const": "id" }))]
+        pub(crate) id: String,
+    }
+} lists { OrderPlaced } }
+
+code! { named_like_a_payload {
+    #[derive(Debug, Serialize, Deserialize, JsonSchema, OutboxEvent)]
+    #[outbox(crate = crate, topic = "orders", aggregate_type = "order", name = "a")]
+    pub(crate) struct Plain { #[outbox(aggregate_id)] pub(crate) id: u64 }
+    #[derive(Debug, Serialize, Deserialize, JsonSchema, OutboxEvent)]
+    #[outbox(crate = crate, topic = "orders", aggregate_type = "order", name = "a.v1.payload")]
+    pub(crate) struct Payload { #[outbox(aggregate_id)] pub(crate) name: String }
+} lists { Plain, Payload } }
+
 code! { stricter {
     #[derive(Debug, Serialize, Deserialize, JsonSchema, OutboxEvent)]
     #[outbox(crate = crate, topic = "orders", aggregate_type = "order")]
@@ -407,6 +426,27 @@ fn where_no_payload_can_be_made_a_person_is_asked_for_one() {
         [Kind::Undecodable],
         "the version's schema is asked as well"
     );
+}
+
+#[test]
+fn a_payload_that_was_made_and_breaks_the_schema_is_not_kept() {
+    let folder = Folder::new();
+    let (found, text) = kinds(folder.write::<breaking::ShopEvent>());
+    assert_eq!(found, [Kind::NoPayload], "{text}");
+    assert!(
+        text.contains("one that was made breaks it, `/id` has a form the schema forbids"),
+        "{text}"
+    );
+    assert_eq!(folder.names(), ["OrderPlaced.v1.json"]);
+}
+
+#[test]
+fn an_event_that_is_called_like_a_payload_of_another_keeps_its_files() {
+    let folder = Folder::new();
+    folder
+        .write::<named_like_a_payload::ShopEvent>()
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(folder.compare::<named_like_a_payload::ShopEvent>(), Ok(Vec::new()));
 }
 
 #[test]
