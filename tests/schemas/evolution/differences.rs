@@ -67,6 +67,7 @@ pub(super) const DIFFERENCES: &[(SchemaKind, &str, Compatibility, &str)] = &[
     (Protobuf, "field with presence became repeated", None, TYPES),
     (Protobuf, "field of a repeated message widened", None, TYPES),
     (Protobuf, "values of a map widened", None, TYPES),
+    (Protobuf, "list of entries became a map", None, TYPES),
     (Protobuf, "presence added", None, TYPES),
     (Protobuf, "presence removed", None, TYPES),
     (Protobuf, "field moved into a oneof with another", Full, ONEOF),

@@ -131,6 +131,12 @@ pub(super) fn rows() -> Vec<Case> {
         ),
         field("values of a map widened", "map<string, int32>", "map<string, int64>", Backward),
         field("values of a map of another type", "map<string, int32>", "map<string, string>", None),
+        case(
+            "list of entries became a map",
+            "  message Entry { string key = 1; int32 value = 2; }\n  repeated Entry a = 1;",
+            "  map<string, int32> a = 1;",
+            Forward,
+        ),
         case("value of an enum added", &state("NEW = 1;"), &state("NEW = 1; PAID = 2;"), Full),
         case("value of an enum removed", &state("NEW = 1; PAID = 2;"), &state("NEW = 1;"), Full),
         case("value of an enum renamed", &state("NEW = 1;"), &state("FRESH = 1;"), Full),

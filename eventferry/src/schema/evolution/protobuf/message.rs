@@ -28,6 +28,19 @@ impl Comparison<'_> {
         let (Some(wrote), Some(reads)) = (writer.message(wrote), reader.message(reads)) else {
             return;
         };
+        if wrote.is_map_entry != reads.is_map_entry {
+            // A list may hold two entries of one key, and a map keeps the last.
+            let effect = if reads.is_map_entry { Effect::Breaks } else { Effect::Safe };
+            let word = |is_map| Some(if is_map { "a map" } else { "a list" }.to_owned());
+            self.tell(
+                effect,
+                path.trim_end_matches("/*"),
+                "map",
+                "",
+                word(wrote.is_map_entry),
+                word(reads.is_map_entry),
+            );
+        }
         for field in &reads.fields {
             let inside = place(reads, field, path);
             match wrote.field(field.number) {
