@@ -49,3 +49,8 @@ pub mod delivery {}
 #[cfg(all(doctest, feature = "postgres", feature = "kafka"))]
 #[doc = include_str!("../../docs/verify.md")]
 pub mod verify_page {}
+
+/// The same for `docs/schema-registry.md`.
+#[cfg(all(doctest, feature = "schema-registry"))]
+#[doc = include_str!("../../docs/schema-registry.md")]
+pub mod schema_registry_page {}
