@@ -167,7 +167,7 @@ async fn a_question_ends_at_its_deadline_whatever_is_left_to_try() {
     let front = Front::start(None).await;
     front.hold();
     let registry = ConfluentRegistry::builder([front.url(), front.url(), front.url()])
-        .request_timeout(Duration::from_millis(400))
+        .request_timeout(Duration::from_secs(10))
         .deadline(Duration::from_millis(600))
         .retries(1000)
         .build()

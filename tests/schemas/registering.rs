@@ -105,6 +105,11 @@ async fn a_schema_is_registered_and_found_with_its_references() {
     let other = client(&url).build().unwrap();
     assert_eq!(other.id_of(&subject, &schema).await.unwrap(), id);
     assert_eq!(other.schema_of(id).await.unwrap(), schema);
+    assert_eq!(other.referenced(&schema.references[0]).await.unwrap(), inner);
+    let missing = Reference::new("x", schema.references[0].subject.clone(), 9);
+    let error = other.referenced(&missing).await.unwrap_err();
+    assert_eq!(error.kind(), RegistryErrorKind::NotFound, "{error}");
+    assert!(error.to_string().contains("version 9 of subject"), "{error}");
 }
 
 #[tokio::test]

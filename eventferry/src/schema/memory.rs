@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::schema::{RegistryError, RegistryErrorKind, Schema, SchemaId, SchemaRegistry, Subject};
+use crate::schema::{Reference, RegistryError, RegistryErrorKind, Schema, SchemaId, SchemaRegistry, Subject};
 
 /// A schema registry that lives as long as the value and its clones.
 ///
@@ -159,6 +159,20 @@ impl SchemaRegistry for MemoryRegistry {
             )
         })
     }
+
+    async fn referenced(&self, reference: &Reference) -> Result<Schema, RegistryError> {
+        let (subject, version) = (&reference.subject, reference.version);
+        let mut state = self.state();
+        state.ask(&format!("fetch version {version} of subject `{subject}`"))?;
+        let place = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
+        let place = place.and_then(|place| state.subjects.get(subject)?.get(place).copied());
+        place.and_then(|place| state.schemas.get(place)).cloned().ok_or_else(|| {
+            RegistryError::new(
+                RegistryErrorKind::NotFound,
+                format!("the registry in memory has no version {version} of subject `{subject}`"),
+            )
+        })
+    }
 }
 
 impl fmt::Debug for MemoryRegistry {
@@ -208,6 +222,20 @@ mod tests {
         for unknown in [0, 2, u32::MAX] {
             let error = registry.schema_of(SchemaId::new(unknown)).await.unwrap_err();
             assert_eq!(error.kind(), RegistryErrorKind::NotFound, "{unknown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn references_are_followed_by_subject_and_version() {
+        let registry = MemoryRegistry::new();
+        let subject = Subject::new("a");
+        registry.register(&subject, &schema("1"));
+        registry.register(&subject, &schema("2"));
+        let version = |version| Reference::new("r", subject.clone(), version);
+        assert_eq!(registry.referenced(&version(2)).await.unwrap(), schema("2"));
+        for missing in [version(0), version(3), Reference::new("r", Subject::new("b"), 1)] {
+            let error = registry.referenced(&missing).await.unwrap_err();
+            assert_eq!(error.kind(), RegistryErrorKind::NotFound, "{missing:?}");
         }
     }
 

@@ -132,6 +132,22 @@ pub trait SchemaRegistry: Send + Sync + 'static {
     /// # Cancel safety
     /// Cancel safe.
     fn schema_of(&self, id: SchemaId) -> impl Future<Output = Result<Schema, RegistryError>> + Send;
+
+    /// The schema that another one refers to. A registry without references needs no answer to this.
+    ///
+    /// # Errors
+    /// [`NotFound`](RegistryErrorKind::NotFound) if the registry has no such subject or version, which is also what happens here unless the
+    /// registry says otherwise.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    fn referenced(&self, reference: &Reference) -> impl Future<Output = Result<Schema, RegistryError>> + Send {
+        let text = format!(
+            "failed to follow the reference `{}`: this registry has no references",
+            reference.name
+        );
+        async { Err(RegistryError::new(RegistryErrorKind::NotFound, text)) }
+    }
 }
 
 /// Where the schemas are that services wrote beside their outbox.

@@ -107,6 +107,10 @@ pub(super) fn id_path(id: SchemaId) -> String {
     format!("/schemas/ids/{id}")
 }
 
+pub(super) fn version_path(subject: &Subject, version: u32) -> String {
+    format!("{}/{version}", versions_path(subject))
+}
+
 /// Of a subject, or of all that have no level of their own.
 pub(super) fn level_path(subject: Option<&Subject>) -> String {
     match subject {

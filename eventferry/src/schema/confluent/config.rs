@@ -7,7 +7,6 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::schema::confluent::ConfluentRegistry;
-use crate::schema::confluent::cache::Cache;
 use crate::schema::confluent::client::{Authorization, Client, Limits};
 use crate::schema::confluent::endpoint::{Endpoint, basic, bearer};
 use crate::schema::confluent::tls::Pem;
@@ -145,7 +144,7 @@ impl ConfluentRegistryBuilder {
         self
     }
 
-    /// How many ids and how many schemas are remembered; 1,000 of each by default. What was not used for longest is forgotten first.
+    /// How many ids, schemas and versions are remembered; 1,000 of each by default. What was not used for longest is forgotten first.
     pub fn cache_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
@@ -191,12 +190,7 @@ impl ConfluentRegistryBuilder {
         };
         let headers = self.headers()?;
         let client = Client::new(endpoints, tls, authorization, headers, self.limits);
-        Ok(ConfluentRegistry::new(
-            client,
-            self.auto_register,
-            Cache::new(self.capacity, self.refusals),
-            Cache::new(self.capacity, self.refusals),
-        ))
+        Ok(ConfluentRegistry::new(client, self.auto_register, self.capacity, self.refusals))
     }
 
     fn endpoints(&self) -> Result<Vec<Endpoint>, RegistryError> {

@@ -18,10 +18,11 @@ mod tls;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::Method;
 
-use crate::schema::{Fingerprint, RegistryError, RegistryErrorKind, Schema, SchemaId, SchemaRegistry, Subject};
+use crate::schema::{Fingerprint, Reference, RegistryError, RegistryErrorKind, Schema, SchemaId, SchemaRegistry, Subject};
 
 pub use config::ConfluentRegistryBuilder;
 
@@ -59,6 +60,7 @@ struct Inner {
     auto_register: bool,
     ids: Cache<(Subject, Fingerprint), SchemaId>,
     schemas: Cache<SchemaId, Arc<Schema>>,
+    versions: Cache<(Subject, u32), Arc<Schema>>,
 }
 
 impl ConfluentRegistry {
@@ -70,18 +72,14 @@ impl ConfluentRegistry {
         ConfluentRegistryBuilder::new(urls.into_iter().map(Into::into).collect())
     }
 
-    fn new(
-        client: Client,
-        auto_register: bool,
-        ids: Cache<(Subject, Fingerprint), SchemaId>,
-        schemas: Cache<SchemaId, Arc<Schema>>,
-    ) -> Self {
+    fn new(client: Client, auto_register: bool, capacity: usize, refusals: Duration) -> Self {
         Self {
             inner: Arc::new(Inner {
                 client,
                 auto_register,
-                ids,
-                schemas,
+                ids: Cache::new(capacity, refusals),
+                schemas: Cache::new(capacity, refusals),
+                versions: Cache::new(capacity, refusals),
             }),
         }
     }
@@ -152,16 +150,15 @@ impl Inner {
         None
     }
 
-    async fn schema_of(&self, id: SchemaId) -> Result<Arc<Schema>, Failure> {
-        let what = format!("fetch the schema of id {id}");
-        let answer = self.client.call(&Method::GET, &api::id_path(id), None, &what).await?;
+    async fn fetch(&self, path: &str, what: &str) -> Result<Arc<Schema>, Failure> {
+        let answer = self.client.call(&Method::GET, path, None, what).await?;
         match answer.code() {
-            Code::Good => answer.schema(&what).map(Arc::new),
+            Code::Good => answer.schema(what).map(Arc::new),
             Code::NoSubject | Code::NoSchema => Err(Failure::new(
                 RegistryErrorKind::NotFound,
                 format!("failed to {what}: the registry has none ({})", answer.said()),
             )),
-            Code::Incompatible | Code::Other => Err(answer.failure(&what)),
+            Code::Incompatible | Code::Other => Err(answer.failure(what)),
         }
     }
 
@@ -181,7 +178,17 @@ impl SchemaRegistry for ConfluentRegistry {
     }
 
     async fn schema_of(&self, id: SchemaId) -> Result<Schema, RegistryError> {
-        let schema = self.inner.schemas.get(&id, || self.inner.schema_of(id)).await;
+        let (path, what) = (api::id_path(id), format!("fetch the schema of id {id}"));
+        let schema = self.inner.schemas.get(&id, || self.inner.fetch(&path, &what)).await;
+        schema.map(Arc::unwrap_or_clone).map_err(RegistryError::from)
+    }
+
+    async fn referenced(&self, reference: &Reference) -> Result<Schema, RegistryError> {
+        let (subject, version) = (&reference.subject, reference.version);
+        let what = format!("fetch version {version} of subject `{subject}`");
+        let path = api::version_path(subject, version);
+        let key = (subject.clone(), version);
+        let schema = self.inner.versions.get(&key, || self.inner.fetch(&path, &what)).await;
         schema.map(Arc::unwrap_or_clone).map_err(RegistryError::from)
     }
 }
