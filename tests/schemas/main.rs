@@ -4,6 +4,8 @@ mod answers;
 mod away;
 mod evolution;
 mod registering;
+#[cfg(feature = "avro")]
+mod resolving;
 mod secured;
 
 use eventferry::schema::confluent::{ConfluentRegistry, ConfluentRegistryBuilder};

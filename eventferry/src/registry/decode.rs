@@ -135,6 +135,11 @@ impl<S: EventSet> Outbox<S> {
     /// Version and payload, checked against the version's schema where that is switched on.
     fn parts<'m, M: IncomingMessage + ?Sized>(&self, index: usize, message: &'m M) -> Result<(u32, Wire<'m>), DecodeError> {
         let (version, wire) = Self::version_and_wire(index, message)?;
+        self.check(index, version, wire, message)?;
+        Ok((version, wire))
+    }
+
+    fn check<M: IncomingMessage + ?Sized>(&self, index: usize, version: u32, wire: Wire<'_>, message: &M) -> Result<(), DecodeError> {
         let entry = &S::ENTRIES[index];
         let checks = [&self.on_read, &self.strict].into_iter().flatten();
         for (check, kind) in checks.filter_map(|checks| checks.get(&(index, version))) {
@@ -142,7 +147,21 @@ impl<S: EventSet> Outbox<S> {
                 .and_then(|event| check.check(event))
                 .map_err(|e| describe((entry.name, entry.version), version, message, VersionError::Codec(e)))?;
         }
-        Ok((version, wire))
+        Ok(())
+    }
+
+    /// Reads what is known to be a version of an event, checked where that is switched on.
+    #[cfg(feature = "schema-registry")]
+    pub(super) fn decode_version<M: IncomingMessage + ?Sized>(
+        &self,
+        index: usize,
+        version: u32,
+        wire: Wire<'_>,
+        message: &M,
+    ) -> Result<S, DecodeError> {
+        self.check(index, version, wire, message)?;
+        let entry = &S::ENTRIES[index];
+        (entry.decode)(version, wire).map_err(|e| describe((entry.name, entry.version), version, message, e))
     }
 
     /// Version and payload, as they came.
@@ -243,7 +262,12 @@ fn tombstone(event: Option<&str>, topic: &str) -> DecodeError {
 }
 
 /// The error of an event, given by its name and its latest version.
-fn describe<M: IncomingMessage + ?Sized>((event, latest): (&str, u32), version: u32, message: &M, error: VersionError) -> DecodeError {
+pub(super) fn describe<M: IncomingMessage + ?Sized>(
+    (event, latest): (&str, u32),
+    version: u32,
+    message: &M,
+    error: VersionError,
+) -> DecodeError {
     let topic = shown(message.topic());
     let refuse = |kind, what: String| DecodeError::new(kind, Some(event), what);
     match error {
@@ -272,6 +296,6 @@ fn describe<M: IncomingMessage + ?Sized>((event, latest): (&str, u32), version: 
 }
 
 /// A name that came from outside, fit for a log line.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().take(64).flat_map(char::escape_debug).collect()
 }

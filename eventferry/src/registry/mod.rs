@@ -15,6 +15,8 @@ mod error;
 #[cfg(feature = "json")]
 mod masked;
 mod outbox;
+#[cfg(feature = "schema-registry")]
+mod resolver;
 mod set;
 #[cfg(all(test, feature = "derive", feature = "json-schema"))]
 mod tests;
@@ -26,6 +28,8 @@ pub use draft::Draft;
 pub use enqueue::Enqueue;
 pub use error::{DecodeError, DecodeErrorKind, EnqueueError, EnqueueErrorKind, SchemaError};
 pub use outbox::Outbox;
+#[cfg(feature = "schema-registry")]
+pub use resolver::{ResolveError, ResolveErrorKind, Resolver};
 pub use set::{Entry, Listable};
 
 pub(crate) use set::{assert_distinct, collect_topics, count_topics};

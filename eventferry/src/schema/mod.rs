@@ -10,6 +10,8 @@ pub mod evolution;
 pub mod frame;
 mod id;
 pub mod memory;
+#[cfg(feature = "schema-registry")]
+pub(crate) mod name;
 
 use std::future::Future;
 

@@ -7,6 +7,8 @@
 mod compiled;
 mod explain;
 mod fit;
+#[cfg(feature = "schema-registry")]
+mod foreign;
 pub mod logical;
 mod shape;
 mod walk;
@@ -20,6 +22,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use compiled::Compiled;
+#[cfg(feature = "schema-registry")]
+pub(crate) use foreign::Foreign;
 
 use crate::codec::{Check, Checker, CodecError, Contract, Decode, Describe, Encode, Format};
 use crate::event::OutboxEvent;

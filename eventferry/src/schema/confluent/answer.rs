@@ -7,8 +7,7 @@ use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::schema::confluent::api::{Code, ErrorBody, IdBody, LevelBody, SchemaBody};
-use crate::schema::confluent::name;
-use crate::schema::{Reference, RegistryError, RegistryErrorKind, Schema, SchemaId, SchemaKind, Subject};
+use crate::schema::{Reference, RegistryError, RegistryErrorKind, Schema, SchemaId, SchemaKind, Subject, name};
 
 /// The most characters of a registry's own message that an error repeats.
 const MESSAGE: usize = 500;

@@ -13,7 +13,6 @@ mod cache;
 mod client;
 mod config;
 mod endpoint;
-mod name;
 mod tls;
 
 use std::fmt;

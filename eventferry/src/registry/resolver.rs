@@ -1,0 +1,371 @@
+//! Messages of other producers: read with the schema that they were written with.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::codec::{CodecError, VersionError, Wire};
+use crate::event::{IncomingMessage, headers};
+use crate::registry::decode::{describe, shown};
+use crate::registry::{DecodeError, DecodeErrorKind, EventSet, Outbox};
+use crate::schema::{RegistryError, RegistryErrorKind, Schema, SchemaId, SchemaKind, SchemaRegistry, frame, name};
+
+/// The most schemas of others that are kept ready. Past that all of them are made ready again as they are met.
+const KEPT: usize = 1000;
+
+/// Reads messages that others wrote with a schema registry's serializers (Confluent's wire format), beside our own.
+///
+/// A message of ours, which says its version, is decoded as by [`Outbox::decode`], and so is one without a frame: neither asks the registry. For any
+/// other the writer's schema is fetched by the id in its frame, once for each id. If it is the schema of one of the event's versions, the message is
+/// read as that version. Otherwise it is read as the latest: an Avro payload is brought from the writer's schema to ours, as Avro's
+/// rules of resolution say; JSON and Protobuf are read as they stand.
+///
+/// Which event it is says the header `event-type`, else the name of the writer's schema (with its namespace, or without it), else the topic, if it has only
+/// one event in the set.
+///
+/// # Examples
+/// ```
+/// # #[cfg(all(feature = "derive", feature = "json-schema"))]
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use eventferry::schema::memory::MemoryRegistry;
+/// use eventferry::schema::{Schema, SchemaKind, Subject};
+/// use eventferry::{Message, OutboxEvent, define_outbox};
+/// # use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema, OutboxEvent)]
+/// #[outbox(topic = "orders", aggregate_type = "order")]
+/// pub struct OrderCreated {
+///     #[outbox(aggregate_id)]
+///     pub order_id: u64,
+/// }
+///
+/// define_outbox! {
+///     pub type ShopEvents;
+///     #[derive(Debug, PartialEq)]
+///     pub enum ShopEvent { OrderCreated }
+/// }
+///
+/// let registry = MemoryRegistry::new(); // in production a `ConfluentRegistry`
+/// # let theirs = Schema::new(SchemaKind::Json, "com.shop.OrderCreated", r#"{"title":"com.shop.OrderCreated"}"#);
+/// # assert_eq!(registry.register(&Subject::new("orders-value"), &theirs).get(), 1);
+/// let resolver = ShopEvents::new()?.resolving(registry);
+///
+/// // A Java service wrote this with schema 1, without any header of ours.
+/// let message = Message::new("orders", b"\0\0\0\0\x01{\"order_id\":7}".to_vec());
+/// let event = resolver.decode(&message).await?;
+/// assert_eq!(event, ShopEvent::OrderCreated(OrderCreated { order_id: 7 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Resolver<S, R> {
+    events: Outbox<S>,
+    registry: R,
+    /// By the place of the event in the set: each version with its schema, the oldest first.
+    ours: Vec<Vec<(u32, Schema)>>,
+    writers: RwLock<HashMap<SchemaId, Arc<Writer>>>,
+}
+
+/// A schema of somebody's.
+struct Writer {
+    schema: Schema,
+    /// By the place of the event in the set.
+    readings: RwLock<HashMap<usize, Arc<Reading>>>,
+}
+
+/// How payloads of a schema become an event.
+enum Reading {
+    /// They are this version's.
+    Version(u32),
+    /// They are translated to the latest version first.
+    #[cfg(feature = "avro")]
+    Translated(Box<crate::codec::avro::Foreign>),
+}
+
+impl<S: EventSet> Outbox<S> {
+    /// Reads messages of other producers as well, with the schemas of a registry.
+    pub fn resolving<R: SchemaRegistry>(&self, registry: R) -> Resolver<S, R> {
+        let ours = S::ENTRIES.iter().map(|entry| {
+            let mut versions = Vec::new();
+            (entry.history)(&mut versions);
+            let known = versions
+                .iter()
+                .filter_map(|version| Some((version.number, (version.registered)()?)));
+            known.collect()
+        });
+        Resolver {
+            events: self.clone(),
+            registry,
+            ours: ours.collect(),
+            writers: RwLock::default(),
+        }
+    }
+}
+
+impl<S: EventSet, R: SchemaRegistry> Resolver<S, R> {
+    /// Reads a message as one of the set's events.
+    ///
+    /// # Errors
+    /// By [`ResolveError::kind`]: what the registry could not do, or what [`Outbox::decode`] says of a message.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn decode<M: IncomingMessage + Sync + ?Sized>(&self, message: &M) -> Result<S, ResolveError> {
+        let says_its_version = message
+            .header(headers::EVENT_SCHEMA_ID)
+            .or(message.header(headers::EVENT_VERSION))
+            .is_some();
+        let framed = if says_its_version {
+            None
+        } else {
+            message.payload().and_then(frame::take)
+        };
+        let Some((id, bytes)) = framed else {
+            return Ok(self.events.decode(message)?);
+        };
+        let writer = self.writer(id).await?;
+        let index = self.find(message, &writer.schema, bytes)?;
+        let wire = Wire {
+            content_type: None,
+            framed: true,
+            bytes,
+        };
+        match &*self.reading(&writer, index, message).await? {
+            Reading::Version(version) => Ok(self.events.decode_version(index, *version, wire, message)?),
+            #[cfg(feature = "avro")]
+            Reading::Translated(foreign) => {
+                let entry = &S::ENTRIES[index];
+                let refuse = |error| describe((entry.name, entry.version), entry.version, message, VersionError::Codec(error));
+                let ours = foreign.translate(bytes).map_err(refuse)?;
+                Ok(self
+                    .events
+                    .decode_version(index, entry.version, Wire::plain(None, &ours), message)?)
+            }
+        }
+    }
+
+    async fn writer(&self, id: SchemaId) -> Result<Arc<Writer>, RegistryError> {
+        if let Some(known) = self.writers.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        let writer = Arc::new(Writer {
+            schema: self.registry.schema_of(id).await?,
+            readings: RwLock::default(),
+        });
+        let mut writers = self.writers.write().unwrap_or_else(PoisonError::into_inner);
+        if writers.len() >= KEPT {
+            writers.clear();
+        }
+        Ok(Arc::clone(writers.entry(id).or_insert(writer)))
+    }
+
+    /// The place in the set of the event that a message is.
+    fn find<M: IncomingMessage + ?Sized>(&self, message: &M, writer: &Schema, bytes: &[u8]) -> Result<usize, DecodeError> {
+        if message.event_type().is_some() {
+            return self.events.find(message);
+        }
+        let named = match writer.kind {
+            SchemaKind::Json | SchemaKind::Avro => Some(writer.name.clone()),
+            SchemaKind::Protobuf => frame::take_message_index(bytes).and_then(|(index, _)| name::message(&writer.text, &index)),
+        };
+        let topic = message.text_header(headers::DLQ_ORIGINAL_TOPIC).unwrap_or(message.topic());
+        match named.and_then(|named| self.by_name(&named, topic)) {
+            Some(index) => Ok(index),
+            None => self.events.find(message),
+        }
+    }
+
+    /// The event of a schema's name: by the whole of it, else by its last part; where several have it, the one of the topic.
+    fn by_name(&self, named: &str, topic: &str) -> Option<usize> {
+        let simple = |name: &str| name.rsplit('.').next().map(str::to_owned).unwrap_or_default();
+        let whole = |index: &usize| self.ours[*index].iter().any(|(_, schema)| schema.name == named);
+        let last = |index: &usize| {
+            let last = simple(named);
+            S::ENTRIES[*index].name == last || self.ours[*index].iter().any(|(_, schema)| simple(&schema.name) == last)
+        };
+        if named.is_empty() {
+            return None;
+        }
+        let all = 0..S::ENTRIES.len();
+        let mut found: Vec<usize> = all.clone().filter(whole).collect();
+        if found.is_empty() {
+            found = all.filter(last).collect();
+        }
+        if found.len() > 1 {
+            found.retain(|index| S::ENTRIES[*index].topic == topic);
+        }
+        match found.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+
+    async fn reading<M: IncomingMessage + Sync + ?Sized>(
+        &self,
+        writer: &Writer,
+        index: usize,
+        message: &M,
+    ) -> Result<Arc<Reading>, ResolveError> {
+        if let Some(known) = writer.readings.read().unwrap_or_else(PoisonError::into_inner).get(&index) {
+            return Ok(Arc::clone(known));
+        }
+        let entry = &S::ENTRIES[index];
+        let latest = self.ours[index].last().map(|(_, schema)| schema);
+        let Some(latest) = latest.filter(|latest| latest.kind == writer.schema.kind) else {
+            let what = format!(
+                "`{}` on topic `{}` was written with a schema of the kind {}, which is not the event's",
+                entry.name,
+                shown(message.topic()),
+                writer.schema.kind.as_str()
+            );
+            return Err(DecodeError::new(DecodeErrorKind::ContentType, Some(entry.name), what).into());
+        };
+        let ours = self.ours[index].iter().rev().find(|(_, schema)| same(schema, &writer.schema));
+        let reading = match (ours, writer.schema.kind) {
+            (Some((version, _)), _) => Reading::Version(*version),
+            (None, SchemaKind::Avro) => {
+                let reading = self.translated(&writer.schema, latest).await?;
+                reading.map_err(|error| describe((entry.name, entry.version), entry.version, message, VersionError::Codec(error)))?
+            }
+            (None, SchemaKind::Json | SchemaKind::Protobuf) => Reading::Version(entry.version),
+        };
+        let mut readings = writer.readings.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(readings.entry(index).or_insert_with(|| Arc::new(reading))))
+    }
+
+    #[cfg(feature = "avro")]
+    async fn translated(&self, writer: &Schema, reader: &Schema) -> Result<Result<Reading, CodecError>, RegistryError> {
+        /// A schema that refers to more than this is not read.
+        const MOST: usize = 100;
+        let mut texts: Vec<String> = Vec::new();
+        let mut todo = writer.references.clone();
+        let mut seen = Vec::new();
+        while let Some(reference) = todo.pop() {
+            let place = (reference.subject.clone(), reference.version);
+            if seen.contains(&place) {
+                continue;
+            }
+            if seen.len() == MOST {
+                return Ok(Err(CodecError::schema("its schema refers to more than 100 others")));
+            }
+            seen.push(place);
+            let schema = self.registry.referenced(&reference).await?;
+            todo.extend(schema.references);
+            texts.push(schema.text);
+        }
+        Ok(crate::codec::avro::Foreign::new(&writer.text, &texts, &reader.text).map(|foreign| Reading::Translated(Box::new(foreign))))
+    }
+
+    #[cfg(not(feature = "avro"))]
+    #[expect(clippy::unused_async, reason = "with Avro it waits for references")]
+    async fn translated(&self, _: &Schema, _: &Schema) -> Result<Result<Reading, CodecError>, RegistryError> {
+        Ok(Err(CodecError::schema("it needs the feature `avro` of eventferry")))
+    }
+}
+
+/// Whether two schemas of a kind say the same, however they are written.
+fn same(a: &Schema, b: &Schema) -> bool {
+    if a.text == b.text {
+        return a.references == b.references;
+    }
+    let parsed = |schema: &Schema| match schema.kind {
+        SchemaKind::Json | SchemaKind::Avro => serde_json::from_str::<serde_json::Value>(&schema.text).ok(),
+        SchemaKind::Protobuf => None,
+    };
+    a.references == b.references && parsed(a).is_some_and(|a| parsed(b) == Some(a))
+}
+
+impl<S: EventSet, R: fmt::Debug> fmt::Debug for Resolver<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver")
+            .field("events", &self.events)
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a message was not read by a [`Resolver`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ResolveErrorKind {
+    /// The registry could not tell the writer's schema.
+    Registry(RegistryErrorKind),
+    /// The message is none that can be read.
+    Decode(DecodeErrorKind),
+}
+
+/// A message that was not read by a [`Resolver`].
+///
+/// The text never holds a value of the payload.
+#[derive(Debug)]
+pub struct ResolveError(Cause);
+
+#[derive(Debug)]
+enum Cause {
+    Registry(RegistryError),
+    Decode(DecodeError),
+}
+
+impl ResolveError {
+    /// Why; decide on this, never on text.
+    pub fn kind(&self) -> ResolveErrorKind {
+        match &self.0 {
+            Cause::Registry(error) => ResolveErrorKind::Registry(error.kind()),
+            Cause::Decode(error) => ResolveErrorKind::Decode(error.kind()),
+        }
+    }
+
+    /// Whether the message may be as good as any: the registry is away, or wants other credentials. A consumer tries such a message again
+    /// and skips none.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self.kind(),
+            ResolveErrorKind::Registry(RegistryErrorKind::Unavailable | RegistryErrorKind::Unauthorized)
+        )
+    }
+
+    /// Whether the set does not list the event: the predicate of a consumer that skips what it does not know.
+    pub fn is_unknown(&self) -> bool {
+        self.kind() == ResolveErrorKind::Decode(DecodeErrorKind::UnknownEvent)
+    }
+
+    /// What is wrong with the message, where it is not the registry.
+    pub fn decode_error(&self) -> Option<&DecodeError> {
+        match &self.0 {
+            Cause::Decode(error) => Some(error),
+            Cause::Registry(_) => None,
+        }
+    }
+}
+
+impl From<RegistryError> for ResolveError {
+    fn from(error: RegistryError) -> Self {
+        Self(Cause::Registry(error))
+    }
+}
+
+impl From<DecodeError> for ResolveError {
+    fn from(error: DecodeError) -> Self {
+        Self(Cause::Decode(error))
+    }
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::Registry(_) => f.write_str("failed to learn which schema a message was written with"),
+            Cause::Decode(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for ResolveError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0 {
+            Cause::Registry(error) => Some(error),
+            Cause::Decode(error) => error.source(),
+        }
+    }
+}
