@@ -4,7 +4,6 @@ mod answers;
 mod away;
 mod evolution;
 mod registering;
-#[cfg(feature = "avro")]
 mod resolving;
 mod secured;
 

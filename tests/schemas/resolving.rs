@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use apache_avro::AvroSchema;
-use eventferry::registry::{ResolveErrorKind, Resolver};
+use eventferry::codec::Encode;
+use eventferry::registry::{EventSet, ResolveErrorKind, Resolver};
 use eventferry::schema::memory::MemoryRegistry;
 use eventferry::schema::{
     Reference, RegistryError, RegistryErrorKind, Schema, SchemaId, SchemaKind, SchemaRegistry, Subject, SubjectStrategy, frame,
@@ -48,6 +49,23 @@ struct JsonPlaced {
     total_cents: i64,
 }
 
+/// An event of a message of `fixtures/placed.proto`.
+macro_rules! proto {
+    ($name:ident) => {
+        #[derive(Clone, PartialEq, prost::Message, Serialize, OutboxEvent)]
+        #[outbox(topic = "orders", aggregate_type = "order", aggregate_id = self.order_id, format = "protobuf", schema = "schemas/fixtures/placed.proto")]
+        struct $name {
+            #[prost(string, tag = "1")]
+            order_id: String,
+            #[prost(int64, tag = "2")]
+            total_cents: i64,
+        }
+    };
+}
+proto!(ProtoFirst);
+proto!(ProtoPlaced);
+proto!(ProtoNested);
+
 /// What `Kept` was before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, OutboxEvent)]
 #[outbox(topic = "kept", aggregate_type = "order", name = "Kept")]
@@ -77,7 +95,7 @@ define_outbox! {
     type ShopEvents;
     #[derive(Debug, PartialEq, Serialize)]
     #[serde(untagged)]
-    enum ShopEvent { AvroPlaced, JsonPlaced, Kept }
+    enum ShopEvent { AvroPlaced, JsonPlaced, ProtoFirst, ProtoPlaced, ProtoNested, Kept }
 }
 
 /// A line of the fixtures.
@@ -187,7 +205,7 @@ impl SchemaRegistry for &'static Recorded {
 
 async fn all_are_read<R: SchemaRegistry>(resolver: &Resolver<ShopEvent, R>, cases: &[Case]) -> usize {
     let mut read = 0;
-    for case in cases.iter().filter(|case| case.kind != "PROTOBUF") {
+    for case in cases {
         let found = resolver.decode(&case.message()).await;
         if case.name == "avro, another type" {
             let error = found.expect_err("it is of another type");
@@ -202,6 +220,15 @@ async fn all_are_read<R: SchemaRegistry>(resolver: &Resolver<ShopEvent, R>, case
             "{}",
             case.name
         );
+        // Three messages of one shape are told apart by their place in the file.
+        let event = match case.name.as_str() {
+            "protobuf, the first message" => "ProtoFirst",
+            "protobuf, the second message" => "ProtoPlaced",
+            "protobuf, a nested message" => "ProtoNested",
+            "json" => "JsonPlaced",
+            _ => "AvroPlaced",
+        };
+        assert_eq!(found.event_name(), event, "{}", case.name);
         read += 1;
     }
     read
@@ -212,13 +239,13 @@ async fn what_confluent_s_serializers_wrote_is_read_with_the_writer_s_schema() {
     let cases = recorded();
     let registry: &'static Recorded = Box::leak(Box::new(Recorded::new(&cases)));
     let resolver = ShopEvents::new().unwrap().resolving(registry);
-    assert_eq!(all_are_read(&resolver, &cases).await, 4);
+    assert_eq!(all_are_read(&resolver, &cases).await, 7);
     // Each schema is asked for once, the reference too.
     let asked = registry.asked.load(Ordering::Relaxed);
-    assert_eq!(all_are_read(&resolver, &cases).await, 4);
+    assert_eq!(all_are_read(&resolver, &cases).await, 7);
     // The one that does not fit is asked for nothing more either.
     assert_eq!(registry.asked.load(Ordering::Relaxed), asked);
-    assert_eq!(asked, 6);
+    assert_eq!(asked, 8);
 }
 
 #[tokio::test]
@@ -394,25 +421,35 @@ async fn confluent_s_serializers_are_read_and_their_deserializers_read_ours() {
     };
     let registry = client(&url).auto_register(true).build().unwrap();
     let resolver = ShopEvents::new().unwrap().resolving(registry.clone());
-    assert_eq!(all_are_read(&resolver, &cases(&written)).await, 4);
+    assert_eq!(all_are_read(&resolver, &cases(&written)).await, 7);
 
     let avro = serde_json::json!({"order_id": "ä", "total_cents": 5_000_000_000_i64, "note": null, "lines": [{"sku": "a", "count": -1}]});
     let json = serde_json::json!({"order_id": "ä", "total_cents": 5_000_000_000_i64});
+    // Protobuf's JSON has 64 bits in texts.
+    let proto = serde_json::json!({"order_id": "ä", "total_cents": "5000000000"});
+    let proto_event = ProtoPlaced {
+        order_id: "ä".to_owned(),
+        total_cents: 5_000_000_000,
+    };
     let avro_event: AvroPlaced = serde_json::from_value(avro.clone()).unwrap();
     let mut lines = String::new();
-    for (event, bytes) in [("AvroPlaced", encoded(&avro_event)), ("JsonPlaced", json.to_string().into_bytes())] {
+    for (event, bytes) in [
+        ("AvroPlaced", encoded(&avro_event)),
+        ("JsonPlaced", json.to_string().into_bytes()),
+        ("ProtoPlaced", encoded(&proto_event)),
+    ] {
         let schema = ShopEvents::schemas().into_iter().find(|schema| schema.name == event).unwrap();
         let schema = schema.registered.unwrap();
         let topic = fresh("ours");
         let subject = SubjectStrategy::TopicRecordName.subject(&topic, &schema.name);
         let id = registry.id_of(&subject, &schema).await.unwrap();
         let payload = hex(&frame::put(id, &schema, &bytes));
-        let line = serde_json::json!({"kind": schema.kind.as_str(), "topic": topic, "payload": payload});
+        let line = serde_json::json!({"kind": schema.kind.as_str(), "topic": topic, "payload": payload, "message": event});
         lines.extend([line.to_string(), "\n".to_owned()]);
     }
     let read = tokio::task::block_in_place(|| python("read", &lines, &url)).unwrap();
     let read: Vec<Value> = read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(read, [avro, json]);
+    assert_eq!(read, [avro, json, proto]);
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -421,7 +458,6 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The payload that an enqueue stores.
-fn encoded(event: &AvroPlaced) -> Vec<u8> {
-    use eventferry::codec::Encode;
-    <AvroPlaced as OutboxEvent>::Format::encode(event).expect("as it was made")
+fn encoded<E: OutboxEvent<Format: Encode<E>>>(event: &E) -> Vec<u8> {
+    E::Format::encode(event).expect("as it was made")
 }
