@@ -16,11 +16,13 @@ mod check;
 mod diff;
 pub(super) mod example;
 mod example_avro;
+mod example_json;
 #[cfg(feature = "protobuf")]
 mod example_protobuf;
 mod finding;
 mod judge;
 mod names;
+mod page;
 mod pattern;
 mod payload;
 mod run;

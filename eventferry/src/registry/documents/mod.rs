@@ -7,6 +7,7 @@ mod catalogue;
 mod draft07;
 #[cfg(all(test, feature = "derive"))]
 mod tests;
+mod words;
 
 use crate::registry::{EventSet, Outbox};
 
