@@ -1,6 +1,7 @@
-//! Kafka against the suite.
+//! Kafka against the suite, and again with transactions.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use eventferry::publish::kafka::KafkaPublisher;
 use eventferry::testing::conformance::publisher::{Harness, Logged};
@@ -8,16 +9,22 @@ use eventferry_tests::kafka::{self, TestTopic, read_log};
 
 use super::builder;
 
-struct Kafka {
+/// With each batch of a session in a transaction, or not.
+struct Kafka<const TRANSACTIONS: bool> {
     brokers: String,
     publisher: KafkaPublisher,
     topics: Mutex<Vec<TestTopic>>,
 }
 
-impl Kafka {
+impl<const TRANSACTIONS: bool> Kafka<TRANSACTIONS> {
     fn fresh(brokers: String) -> Self {
         // The broker refuses, not the client, and refuses no batch of small events.
         let publisher = builder(&brokers).set("message.max.bytes", "10000000").set("batch.size", "30000");
+        let publisher = if TRANSACTIONS {
+            publisher.transactions(Duration::from_secs(30))
+        } else {
+            publisher
+        };
         Self {
             publisher: publisher.build().expect("the settings are good"),
             brokers,
@@ -26,9 +33,10 @@ impl Kafka {
     }
 }
 
-impl Harness for Kafka {
+impl<const TRANSACTIONS: bool> Harness for Kafka<TRANSACTIONS> {
     type Publisher = KafkaPublisher;
     const TOO_LARGE: usize = 100_000;
+    const BATCHES_ARE_WHOLE: bool = TRANSACTIONS;
 
     fn publisher(&self) -> &KafkaPublisher {
         &self.publisher
@@ -57,12 +65,13 @@ impl Harness for Kafka {
 }
 
 macro_rules! fresh {
-    () => {
+    ($transactions:literal) => {
         match eventferry_tests::servers::require("kafka") {
-            Some(brokers) => Kafka::fresh(brokers),
+            Some(brokers) => Kafka::<$transactions>::fresh(brokers),
             None => return,
         }
     };
 }
 
-eventferry::conformance_publisher!(suite, fresh!());
+eventferry::conformance_publisher!(suite, fresh!(false));
+eventferry::conformance_publisher!(suite_in_transactions, fresh!(true));

@@ -60,6 +60,10 @@ pub trait Harness: Send + Sync {
     /// can refuse it too, switch that off: the suite asks what happens when the broker does.
     const TOO_LARGE: usize;
 
+    /// Whether a session's events go in transactions. If so, whoever reads only what is committed sees of a batch with a refused event nothing at
+    /// all, and [`log`](Self::log) reads like that. If not, events before the refused one may be there without having been confirmed.
+    const BATCHES_ARE_WHOLE: bool = false;
+
     /// The publisher; always the same one.
     fn publisher(&self) -> &Self::Publisher;
 

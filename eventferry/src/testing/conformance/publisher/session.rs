@@ -41,7 +41,7 @@ pub async fn partitions_are_counted<H: Harness>(h: &H) {
 pub async fn a_partition_keeps_the_order_of_hand_over<H: Harness>(h: &H) {
     let pipelined = pipelined!(h);
     let topic = topic(h, 3).await;
-    let mut open = Open::new(pipelined).await;
+    let mut open = Open::new(pipelined, &topic).await;
     let mut wanted: BTreeMap<i32, Vec<String>> = BTreeMap::new();
     for token in 0..3_000 {
         let partition = i32::try_from(token % 7 % 3).unwrap();
@@ -59,7 +59,7 @@ pub async fn a_partition_keeps_the_order_of_hand_over<H: Harness>(h: &H) {
 pub async fn every_event_is_reported_once<H: Harness>(h: &H) {
     let pipelined = pipelined!(h);
     let topic = topic(h, 2).await;
-    let mut open = Open::new(pipelined).await;
+    let mut open = Open::new(pipelined, &topic).await;
     for token in 0..200 {
         assert!(open.hand_over(token, i32::try_from(token % 2).unwrap(), event(&topic, token)).await);
     }
@@ -83,7 +83,7 @@ pub async fn an_event_arrives_from_a_session_as_from_a_publish<H: Harness>(h: &H
         Message::tombstone(&topic).with_key(""),
         Message::new(&topic, "").with_header("empty", ""),
     ];
-    let mut open = Open::new(pipelined).await;
+    let mut open = Open::new(pipelined, &topic).await;
     for (token, message) in (0..).zip(&messages) {
         assert!(open.hand_over(token, 0, message.clone()).await);
     }
@@ -95,7 +95,7 @@ pub async fn an_event_arrives_from_a_session_as_from_a_publish<H: Harness>(h: &H
 /// Hands over 500 events, the one at `refused` too large, and checks the prefix rule.
 async fn refused_at<H: Harness>(h: &H, pipelined: &dyn Pipelined, refused: u64) -> Vec<String> {
     let topic = topic(h, 1).await;
-    let mut open = Open::new(pipelined).await;
+    let mut open = Open::new(pipelined, &topic).await;
     if refused > 0 {
         assert!(open.hand_over(0, 0, event(&topic, 0)).await);
         open.until(|open| open.reported.len() == 1).await;
@@ -121,6 +121,10 @@ async fn refused_at<H: Harness>(h: &H, pipelined: &dyn Pipelined, refused: u64) 
         "event {refused} was refused, and {} are in the log",
         found.len()
     );
+    if H::BATCHES_ARE_WHOLE {
+        let delivered = reported.values().filter(|result| result.is_ok()).count();
+        assert_eq!(found.len(), delivered, "of a batch with a refused event nothing is to be seen");
+    }
     for (token, result) in reported {
         match result {
             Ok(_) => assert!(
@@ -154,7 +158,7 @@ pub async fn a_refused_first_event_is_followed_by_none<H: Harness>(h: &H) {
 pub async fn a_session_that_is_over_takes_nothing<H: Harness>(h: &H) {
     let pipelined = pipelined!(h);
     let (topic, other) = (topic(h, 1).await, topic(h, 1).await);
-    let mut open = Open::new(pipelined).await;
+    let mut open = Open::new(pipelined, &topic).await;
     assert!(open.hand_over(1, 0, too_large::<H>(&topic)).await);
     open.until(Open::failed).await;
     let message = event(&other, 2);
@@ -170,7 +174,7 @@ pub async fn a_session_that_is_over_takes_nothing<H: Harness>(h: &H) {
 pub async fn a_wait_for_reports_that_is_dropped_loses_none<H: Harness>(h: &H) {
     let pipelined = pipelined!(h);
     let topic = topic(h, 1).await;
-    let mut open = Open::new(pipelined).await;
+    let mut open = Open::new(pipelined, &topic).await;
     for token in 0..300 {
         assert!(open.hand_over(token, 0, event(&topic, token)).await);
     }
@@ -192,14 +196,14 @@ pub async fn a_wait_for_reports_that_is_dropped_loses_none<H: Harness>(h: &H) {
 pub async fn the_next_session_goes_on<H: Harness>(h: &H) {
     let pipelined = pipelined!(h);
     let topic = topic(h, 1).await;
-    let mut first = Open::new(pipelined).await;
+    let mut first = Open::new(pipelined, &topic).await;
     assert!(first.hand_over(0, 0, event(&topic, 0)).await);
     first.until(|open| open.reported.len() == 1).await;
     assert!(first.hand_over(1, 0, too_large::<H>(&topic)).await);
     first.until(Open::failed).await;
     first.close().await;
 
-    let mut second = Open::new(pipelined).await;
+    let mut second = Open::new(pipelined, &topic).await;
     for token in 1..50 {
         assert!(second.hand_over(token, 0, event(&topic, token)).await);
     }
@@ -215,7 +219,7 @@ pub async fn the_next_session_goes_on<H: Harness>(h: &H) {
 pub async fn closing_returns_what_nobody_took<H: Harness>(h: &H) {
     let pipelined = pipelined!(h);
     let topic = topic(h, 1).await;
-    let mut open = Open::new(pipelined).await;
+    let mut open = Open::new(pipelined, &topic).await;
     assert!(open.hand_over(0, 0, event(&topic, 0)).await);
     open.until(|open| open.reported.len() == 1).await;
     for token in 1..200 {

@@ -101,11 +101,10 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) async fn new(pipelined: &dyn Pipelined) -> Self {
+    /// In the seat of an outbox of this name, which is a case's own: where sessions of one seat fence each other, cases do not.
+    pub(super) async fn new(pipelined: &dyn Pipelined, outbox: &str) -> Self {
         Self {
-            session: within("opening a session", pipelined.open(Seat::new("conformance", 0)))
-                .await
-                .unwrap(),
+            session: within("opening a session", pipelined.open(Seat::new(outbox, 0))).await.unwrap(),
             reported: BTreeMap::new(),
         }
     }
