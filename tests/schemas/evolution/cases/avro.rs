@@ -176,6 +176,12 @@ pub(super) fn rows() -> Vec<Case> {
             ),
             Forward,
         ),
+        field(
+            "branch added of the same name in another namespace",
+            r#"{"type": "record", "name": "a.R", "fields": [{"name": "x", "type": "int"}]}"#,
+            r#"[{"type": "record", "name": "a.R", "fields": [{"name": "x", "type": "int"}]}, {"type": "record", "name": "b.R", "fields": [{"name": "y", "type": "int"}]}]"#,
+            None,
+        ),
         case("record renamed", named("Order", ""), named("Purchase", ""), None),
         case(
             "record renamed, with an alias",

@@ -295,6 +295,12 @@ pub(super) fn rows() -> Vec<Case> {
             Backward,
         ),
         inner(
+            "alternative added that overlaps another",
+            r#"{"oneOf": [{"type": "integer"}, {"type": "string"}]}"#,
+            r#"{"oneOf": [{"type": "integer"}, {"type": "number"}, {"type": "string"}]}"#,
+            None,
+        ),
+        inner(
             "anyOf: alternative added",
             r#"{"anyOf": [{"type": "string"}]}"#,
             r#"{"anyOf": [{"type": "string"}, {"type": "integer"}]}"#,
