@@ -16,6 +16,8 @@ mod error;
 mod masked;
 mod outbox;
 #[cfg(feature = "schema-registry")]
+mod resolve_error;
+#[cfg(feature = "schema-registry")]
 mod resolver;
 mod set;
 #[cfg(all(test, feature = "derive", feature = "json-schema"))]
@@ -29,7 +31,9 @@ pub use enqueue::Enqueue;
 pub use error::{DecodeError, DecodeErrorKind, EnqueueError, EnqueueErrorKind, SchemaError};
 pub use outbox::Outbox;
 #[cfg(feature = "schema-registry")]
-pub use resolver::{ResolveError, ResolveErrorKind, Resolver};
+pub use resolve_error::{ResolveError, ResolveErrorKind};
+#[cfg(feature = "schema-registry")]
+pub use resolver::Resolver;
 pub use set::{Entry, Listable};
 
 pub(crate) use set::{assert_distinct, collect_topics, count_topics};
