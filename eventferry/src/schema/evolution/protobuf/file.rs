@@ -160,7 +160,14 @@ impl<'a> Found<'a> {
         for one in &message.enum_type {
             self.enums.insert(joined(&name, one.name()), one);
         }
-        let inner = message.nested_type.iter().map(|one| self.collect(&name, one)).collect();
+        let mut inner = Vec::new();
+        for one in &message.nested_type {
+            let place = self.collect(&name, one);
+            // The text does not have the message that a map's entries are, and places count what the text has.
+            if !is_map_entry(one) {
+                inner.push(place);
+            }
+        }
         Place { name, inner }
     }
 
@@ -184,7 +191,7 @@ impl<'a> Found<'a> {
         });
         Ok(Message {
             fields: fields.collect::<Result<_, String>>()?,
-            is_map_entry: message.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry),
+            is_map_entry: is_map_entry(message),
             // The end of a range is not part of it.
             reserved: message
                 .reserved_range
@@ -245,5 +252,22 @@ fn joined(scope: &str, name: &str) -> String {
         name.to_owned()
     } else {
         format!("{scope}.{name}")
+    }
+}
+
+fn is_map_entry(message: &DescriptorProto) -> bool {
+    message.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_has_no_place_in_the_file() {
+        let file = File::parse("syntax = \"proto3\"; message A { map<string, int64> m = 1; message B {} }").unwrap();
+        assert_eq!(file.message_at(&[0, 0]).as_deref(), Some("A.B"));
+        assert_eq!(file.message_at(&[0, 1]), None);
+        assert!(file.message("A.MEntry").is_some_and(|entry| entry.is_map_entry));
     }
 }

@@ -83,6 +83,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(kept.len(), 13, "{kept:?}");
+        assert_eq!(kept.len(), 12, "{kept:?}");
     }
 }
