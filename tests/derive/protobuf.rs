@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use eventferry::store::memory::MemoryStore;
-use eventferry::{EnqueueErrorKind, OutboxEvent, define_outbox};
+use eventferry::{EnqueueErrorKind, Message, OutboxEvent, define_outbox};
 
 use crate::formats::{now, only_message, refusal};
 
@@ -155,6 +155,18 @@ fn an_enum_without_the_number_is_refused_by_its_place() {
         refused.to_string(),
         "the schema of `OrderCreated` forbids this event: `/status` must be one of the values listed in the schema"
     );
+}
+
+/// What may be added within a version: a reader that checks takes it as one that does not.
+#[test]
+fn a_checked_reader_passes_what_a_newer_writer_added() {
+    let events = ShopEvents::new().unwrap().checked_decode().unwrap();
+    let newer = OrderCreated { status: 9, ..created() };
+    let mut payload = prost::Message::encode_to_vec(&newer);
+    // Field 99, which the file does not have, with the number 1.
+    payload.extend([0x98, 0x06, 0x01]);
+    let message = Message::new("orders", payload).with_header("event-type", "OrderCreated");
+    assert_eq!(events.decode(&message).unwrap(), ShopEvent::OrderCreated(newer));
 }
 
 macro_rules! misfits {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
 
 use crate::codec::kept::Kept;
-use crate::codec::{CodecError, Violation};
+use crate::codec::{CodecError, Contract, Violation};
 
 /// The most violations that one error tells of.
 const MOST: usize = 16;
@@ -75,10 +75,12 @@ impl Parsed {
         index
     }
 
-    pub(super) fn check(&self, bytes: &[u8]) -> Result<(), CodecError> {
+    /// Refuses what a writer may not put there, or what a reader cannot take. A reader passes what a newer writer of the same version added:
+    /// fields and cases that its own file does not have.
+    pub(super) fn check(&self, bytes: &[u8], contract: Contract) -> Result<(), CodecError> {
         let message = DynamicMessage::decode(self.0.clone(), bytes).map_err(|_| CodecError::decode("it is no such Protobuf message"))?;
         let mut found = Vec::new();
-        visit(&message, "", &mut found);
+        visit(&message, "", contract, &mut found);
         if found.is_empty() {
             return Ok(());
         }
@@ -91,11 +93,11 @@ impl Parsed {
     clippy::wildcard_enum_match_arm,
     reason = "lists and maps have values in them, all others are values"
 )]
-fn visit(message: &DynamicMessage, at: &str, found: &mut Vec<Violation>) {
+fn visit(message: &DynamicMessage, at: &str, contract: Contract, found: &mut Vec<Violation>) {
     if found.len() >= MOST {
         return;
     }
-    for unknown in message.unknown_fields() {
+    for unknown in message.unknown_fields().filter(|_| contract == Contract::Written) {
         let reason = format!("has the field {}, which the schema does not declare", unknown.number());
         found.push(Violation::new(at, "fields", reason));
     }
@@ -111,28 +113,28 @@ fn visit(message: &DynamicMessage, at: &str, found: &mut Vec<Violation>) {
         match value {
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    one(&field.kind(), item, &format!("{at}/{index}"), found);
+                    one(&field.kind(), item, &format!("{at}/{index}"), contract, found);
                 }
             }
             Value::Map(members) => {
                 if let Kind::Message(entry) = field.kind() {
                     let kind = entry.map_entry_value_field().kind();
                     for member in members.values() {
-                        one(&kind, member, &format!("{at}/*"), found);
+                        one(&kind, member, &format!("{at}/*"), contract, found);
                     }
                 }
             }
-            value => one(&field.kind(), value, &at, found),
+            value => one(&field.kind(), value, &at, contract, found),
         }
     }
 }
 
-fn one(kind: &Kind, value: &Value, at: &str, found: &mut Vec<Violation>) {
+fn one(kind: &Kind, value: &Value, at: &str, contract: Contract, found: &mut Vec<Violation>) {
     match (kind, value) {
-        (Kind::Enum(symbols), Value::EnumNumber(number)) if symbols.get_value(*number).is_none() => {
+        (Kind::Enum(symbols), Value::EnumNumber(number)) if contract == Contract::Written && symbols.get_value(*number).is_none() => {
             found.push(Violation::new(at, "enum", "must be one of the values listed in the schema"));
         }
-        (_, Value::Message(inner)) => visit(inner, at, found),
+        (_, Value::Message(inner)) => visit(inner, at, contract, found),
         _ => {}
     }
 }

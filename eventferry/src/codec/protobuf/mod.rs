@@ -63,10 +63,10 @@ impl<E: Message + Default + fmt::Debug, F: ProtoFile> Describe<E> for Protobuf<F
         F::TEXT.to_owned()
     }
 
-    fn checker(_: Contract) -> Result<Checker, CodecError> {
+    fn checker(contract: Contract) -> Result<Checker, CodecError> {
         let parsed = parsed::<F>()?;
         fit::check::<E>(parsed, F::PATH)?;
-        Ok(Some(Box::new(Checked(parsed))))
+        Ok(Some(Box::new(Checked(parsed, contract))))
     }
 
     fn registered() -> Option<Schema> {
@@ -82,10 +82,10 @@ fn parsed<F: ProtoFile>() -> Result<&'static Parsed, CodecError> {
     file::KEPT.of(TypeId::of::<F>(), || Parsed::new(F::TEXT, F::PATH, F::MESSAGE))
 }
 
-struct Checked(&'static Parsed);
+struct Checked(&'static Parsed, Contract);
 
 impl Check for Checked {
     fn check(&self, bytes: &[u8]) -> Result<(), CodecError> {
-        self.0.check(bytes)
+        self.0.check(bytes, self.1)
     }
 }

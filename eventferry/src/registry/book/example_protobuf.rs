@@ -44,7 +44,11 @@ impl File {
         let (mut here, mut name) = (&self.file.message_type, package.to_owned());
         let mut found = None;
         for at in &self.index {
-            let message = here.get(usize::try_from(*at).ok()?)?;
+            // The text does not have the message that a map's entries are, and places count what the text has.
+            let written = here
+                .iter()
+                .filter(|one| !one.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry));
+            let message = written.into_iter().nth(usize::try_from(*at).ok()?)?;
             name = joined(&name, message.name());
             here = &message.nested_type;
             found = Some(message);
