@@ -7,6 +7,7 @@ use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::writer::datum::GenericDatumWriter;
 
 use crate::codec::CodecError;
+use crate::codec::avro::align::align;
 use crate::codec::avro::shape::Shape;
 use crate::codec::avro::walk::{Broken, walk};
 
@@ -26,10 +27,14 @@ impl Foreign {
         parsed
             .denormalize(&others)
             .map_err(|_| CodecError::schema("its writer's schema names another that it does not refer to"))?;
+        let shape = Shape::of(&parsed)?;
+        let mut writer = serde_json::to_value(&parsed).map_err(|_| wrong("its writer's"))?;
+        let mut reader = serde_json::from_str(reader).map_err(|_| wrong("the event's own"))?;
+        align(&mut writer, &mut reader)?;
         Ok(Self {
-            shape: Shape::of(&parsed)?,
-            writer: parsed,
-            reader: Schema::parse_str(reader).map_err(|_| wrong("the event's own"))?,
+            shape,
+            writer: Schema::parse(&writer).map_err(|_| wrong("its writer's"))?,
+            reader: Schema::parse(&reader).map_err(|_| wrong("the event's own"))?,
         })
     }
 
@@ -94,6 +99,28 @@ mod tests {
             ("note", Value::Union(0, Box::new(Value::Null))),
         ]);
         assert_eq!(ours, encode(READER, expected));
+    }
+
+    #[test]
+    fn a_renamed_field_and_a_small_decimal_are_read() {
+        let decimal = r#"{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}"#;
+        let theirs =
+            format!(r#"{{"type":"record","name":"R","fields":[{{"name":"price","type":{decimal}}},{{"name":"old","type":"string"}}]}}"#);
+        let ours = format!(
+            r#"{{"type":"record","name":"R","fields":[{{"name":"new","aliases":["old"],"type":"string"}},{{"name":"price","type":{decimal}}}]}}"#
+        );
+        let price = Value::Decimal(vec![7_u8].into());
+        let value = record(&[("price", price.clone()), ("old", Value::String("x".to_owned()))]);
+        let foreign = Foreign::new(&theirs, &[], &ours).unwrap();
+        let translated = foreign.translate(&encode(&theirs, value)).unwrap();
+        assert_eq!(
+            translated,
+            encode(&ours, record(&[("new", Value::String("x".to_owned())), ("price", price)]))
+        );
+
+        // The library would read 0.07 as 0.7.
+        let coarser = ours.replace(r#""scale":2"#, r#""scale":1"#);
+        assert!(Foreign::new(&theirs, &[], &coarser).is_err());
     }
 
     #[test]

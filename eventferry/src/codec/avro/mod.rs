@@ -4,6 +4,8 @@
 //! `long`, an enum of unit variants an `enum`, an `Option` a union with `null`. What Rust has no type for (times, dates, decimals) is in
 //! [`logical`].
 
+#[cfg(feature = "schema-registry")]
+mod align;
 mod compiled;
 mod explain;
 mod fit;
