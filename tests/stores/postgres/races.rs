@@ -1,11 +1,12 @@
 //! Verdicts against takeovers, acks against other people's locks, and connections that die.
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use eventferry::outbox::{LaneLease, OnDead, Record, Status};
-use eventferry::store::{Fault, LaneRead, OpenTransaction, RelayId, Retention, Store, StoreErrorKind, Verdict, VerdictOutcome};
+use eventferry::store::{Fault, LaneRead, OpenTransaction, RelayId, Retention, Store, StoreError, StoreErrorKind, Verdict, VerdictOutcome};
 use eventferry::testing::conformance::store::Harness;
 use sqlx::{Executor, Row};
 
@@ -47,7 +48,25 @@ enum Write {
 struct Counts {
     changed: AtomicU32,
     refused: AtomicU32,
+    told_to_repeat: AtomicU32,
     stale: AtomicU32,
+    last: Mutex<Option<StoreError>>,
+}
+
+impl Counts {
+    fn note(&self, changed: Result<bool, StoreError>) {
+        let count = match changed {
+            Ok(true) => &self.changed,
+            Ok(false) => &self.refused,
+            // The trigger's own error is none of the kinds that a busy server answers with: those are told to repeat.
+            Err(error) => {
+                let is_stale = error.kind() == StoreErrorKind::Database;
+                *self.last.lock().unwrap() = Some(error);
+                if is_stale { &self.stale } else { &self.told_to_repeat }
+            }
+        };
+        count.fetch_add(1, Relaxed);
+    }
 }
 
 async fn race(how: Write, takeovers: i64) -> Option<Counts> {
@@ -137,12 +156,7 @@ async fn race(how: Write, takeovers: i64) -> Option<Counts> {
                         .map(|outcomes| outcomes[0] != VerdictOutcome::LaneLost),
                     Write::WithoutLock => without_lock(outbox, relay, &verdict).await,
                 };
-                let count = match changed {
-                    Ok(true) => &counts.changed,
-                    Ok(false) => &counts.refused,
-                    Err(_) => &counts.stale,
-                };
-                count.fetch_add(1, Relaxed);
+                counts.note(changed);
             }
         }
     };
@@ -150,7 +164,7 @@ async fn race(how: Write, takeovers: i64) -> Option<Counts> {
     Some(counts)
 }
 
-async fn without_lock(outbox: &Outbox, relay: RelayId, verdict: &Verdict) -> Result<bool, eventferry::StoreError> {
+async fn without_lock(outbox: &Outbox, relay: RelayId, verdict: &Verdict) -> Result<bool, StoreError> {
     sqlx::query(
         "UPDATE outbox SET status = 3, available_at = now(), attempts = attempts + 1, last_error = $5
          WHERE id = $1 AND message_id = $2 AND status IN (0, 1, 3)
@@ -165,7 +179,7 @@ async fn without_lock(outbox: &Outbox, relay: RelayId, verdict: &Verdict) -> Res
     .execute(&outbox.database.pool)
     .await
     .map(|done| done.rows_affected() == 1)
-    .map_err(|_| eventferry::StoreError::new(StoreErrorKind::Database, "stale"))
+    .map_err(|_| StoreError::new(StoreErrorKind::Database, "stale"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
