@@ -16,8 +16,8 @@ use std::io::Write;
 const REQUIRE: &str = "EVENTFERRY_REQUIRE";
 
 /// The address of a server (`postgres`, `postgres-password`, `kafka`, `kafka-proxied`, `schema-registry`) or the place of what a test starts by
-/// itself (`own-postgres`, `faketime`, `own-kafka`, `connect`, `own-schema-registry`, `asyncapi`); `None`, said aloud, where the test is to be
-/// skipped.
+/// itself (`own-postgres`, `faketime`, `own-kafka`, `connect`, `own-schema-registry`, `asyncapi`, `confluent-python`); `None`, said aloud, where
+/// the test is to be skipped.
 ///
 /// # Panics
 /// If the server has no address and `EVENTFERRY_REQUIRE` names it, or if no such server is known.
@@ -58,6 +58,7 @@ fn variable(server: &str) -> &'static str {
         "schema-registry" => "EVENTFERRY_SCHEMA_REGISTRY",
         "own-schema-registry" => "EVENTFERRY_SCHEMA_REGISTRY_HOME",
         "asyncapi" => "EVENTFERRY_ASYNCAPI",
+        "confluent-python" => "EVENTFERRY_CONFLUENT_PYTHON",
         other => panic!("no server is called `{other}`"),
     }
 }
