@@ -22,6 +22,8 @@ mod rig;
 mod server;
 mod sharing;
 mod transactions;
+#[cfg(feature = "schema-registry")]
+mod typed;
 mod upkeep;
 mod verify;
 mod waiting;
