@@ -40,7 +40,11 @@ mod json_schema;
 mod kept;
 #[cfg(feature = "protobuf")]
 pub mod protobuf;
+#[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
+mod shown;
 mod versions;
+#[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
+mod view;
 
 #[cfg(feature = "encryption")]
 pub use aes_gcm::AesGcmKeys;
@@ -57,9 +61,11 @@ pub use protobuf::Protobuf;
 pub use versions::{Earlier, EventSchema, History, VersionError, Versions, Wire};
 
 pub(crate) use cipher::context;
-#[cfg(feature = "json")]
-pub(crate) use declared::{Declared, MASK};
+#[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
+pub(crate) use shown::MASK;
 pub(crate) use versions::Version;
+#[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
+pub(crate) use view::View;
 
 use crate::schema::{Schema, SchemaKind};
 

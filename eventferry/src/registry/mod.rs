@@ -12,7 +12,7 @@ mod documents;
 mod draft;
 mod enqueue;
 mod error;
-#[cfg(feature = "json")]
+#[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
 mod masked;
 mod outbox;
 #[cfg(feature = "schema-registry")]

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-#[cfg(feature = "json")]
+#[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
 use std::sync::OnceLock;
 
-#[cfg(feature = "json")]
-use crate::codec::Declared;
+#[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
+use crate::codec::View;
 use crate::codec::{Check, Checker, Contract, EventSchema, PayloadCipher, Version};
 use crate::event::{TableName, TraceContext};
 use crate::registry::{EventSet, SchemaError};
@@ -32,8 +32,10 @@ pub struct Outbox<S> {
     set: PhantomData<fn() -> S>,
 }
 
-/// By the place of the event in the set and the version.
-pub(super) type ReadChecks = HashMap<(usize, u32), ReadCheck>;
+/// The place of an event in the set, and a version of it.
+pub(super) type Place = (usize, u32);
+
+pub(super) type ReadChecks = HashMap<Place, ReadCheck>;
 
 /// The checker of a version, and the kind of its schema.
 pub(super) type ReadCheck = (Box<dyn Check>, Option<SchemaKind>);
@@ -45,8 +47,8 @@ pub(super) struct Shared {
     /// Places of the events of a name; more than one where the topic tells them apart.
     pub(super) by_name: HashMap<&'static str, Vec<usize>>,
     /// What each version's schema declares, once somebody asks for a masked payload.
-    #[cfg(feature = "json")]
-    pub(super) masks: OnceLock<HashMap<(usize, u32), Declared>>,
+    #[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
+    pub(super) masks: OnceLock<HashMap<Place, (View, Option<SchemaKind>)>>,
 }
 
 impl<S: EventSet> Outbox<S> {
@@ -69,7 +71,7 @@ impl<S: EventSet> Outbox<S> {
             shared: Arc::new(Shared {
                 checkers,
                 by_name,
-                #[cfg(feature = "json")]
+                #[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
                 masks: OnceLock::new(),
             }),
             table: Arc::new(TableName::default()),
@@ -154,25 +156,31 @@ impl<S: EventSet> Outbox<S> {
         Ok(self)
     }
 
-    /// Refuses JSON payloads with members that the schema of their version does not declare.
+    /// Refuses payloads with anything that the schema of their version does not declare.
     ///
     /// Off unless switched on: a reader then takes what it knows and passes over the rest, which is what lets a writer add a member before
     /// its readers know of it. Switch it on where a member that nobody reads means a mistake, such as at the door of a system of record; and
     /// know that such a reader has to be deployed before every writer.
     ///
-    /// Only members are looked at, not values; for those there is [`checked_decode`](Self::checked_decode), and both may be on. It costs
-    /// several times what decoding does, more than `checked_decode`: a payload is parsed a second time, and the schema is walked through
-    /// beside every member. Avro has no members besides the declared ones, and fields that a Protobuf file does not declare are refused by
-    /// `checked_decode`: both are read here as ever.
+    /// * JSON: members that the schema does not declare are refused. It costs several times what decoding does, more than
+    ///   [`checked_decode`](Self::checked_decode): a payload is parsed a second time, and the schema is walked through beside every member.
+    /// * Protobuf: fields that the file does not declare, and numbers that an enum of it has not. It costs a walk through the bytes.
+    /// * Avro: a payload of an event's own version has nothing else in it, or it is no such payload. A message of another producer is read
+    ///   with its writer's schema: `Resolver` refuses it where that schema has fields which the event's has not, by whatever name.
+    ///
+    /// Only what is there is looked at, not values; for those there is [`checked_decode`](Self::checked_decode), and both may be on.
     ///
     /// # Errors
-    /// [`SchemaError`] naming the event and the version whose schema is no JSON.
-    #[cfg_attr(feature = "derive", doc = include_str!("examples/strict.md"))]
-    #[cfg(feature = "json")]
+    /// [`SchemaError`] naming the event and the version whose schema cannot be read.
+    #[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/strict.md"))]
+    #[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
     pub fn strict(mut self) -> Result<Self, SchemaError> {
         let mut checks = ReadChecks::new();
-        for (at, declared) in declared::<S>(Contract::Read)? {
-            checks.insert(at, (Box::new(declared), Some(SchemaKind::Json)));
+        for (at, view) in views::<S>(Contract::Read) {
+            let (view, kind) = view?;
+            if let Some(check) = view.strict() {
+                checks.insert(at, (check, kind));
+            }
         }
         self.strict = Some(Arc::new(checks));
         Ok(self)
@@ -226,19 +234,18 @@ impl<S: EventSet> Outbox<S> {
     }
 }
 
-/// What the JSON schema of each version declares, by the place of the event in the set and the version.
-#[cfg(feature = "json")]
-pub(super) fn declared<S: EventSet>(contract: Contract) -> Result<HashMap<(usize, u32), Declared>, SchemaError> {
-    let mut found = HashMap::new();
-    for (index, entry) in S::ENTRIES.iter().enumerate() {
+/// What the schema of each version declares, and its kind. Versions of formats of one's own are left out.
+#[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
+pub(super) fn views<S: EventSet>(contract: Contract) -> impl Iterator<Item = (Place, Result<(View, Option<SchemaKind>), SchemaError>)> {
+    S::ENTRIES.iter().enumerate().flat_map(move |(index, entry)| {
         let mut versions = Vec::new();
         (entry.history)(&mut versions);
-        for version in versions.into_iter().filter(|version| version.kind == Some(SchemaKind::Json)) {
-            let declared = Declared::new(&(version.schema)(contract)).map_err(|e| SchemaError::new(version.name, version.number, e))?;
-            found.insert((index, version.number), declared);
-        }
-    }
-    Ok(found)
+        versions.into_iter().filter_map(move |version| {
+            let view = View::of(&version, contract).transpose()?;
+            let view = view.map_err(|e| SchemaError::new(version.name, version.number, e));
+            Some(((index, version.number), view.map(|view| (view, version.kind))))
+        })
+    })
 }
 
 impl<S> Clone for Outbox<S> {

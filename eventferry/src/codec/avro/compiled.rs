@@ -14,6 +14,7 @@ use crate::codec::avro::shape::Shape;
 use crate::codec::avro::walk::{Broken, walk};
 use crate::codec::avro::{Root, shape};
 use crate::codec::kept::Kept;
+use crate::codec::shown::SENSITIVE;
 use crate::codec::{CodecError, Violation};
 
 /// A compiled Avro schema.
@@ -42,6 +43,7 @@ impl Compiled {
         let mut json = serde_json::to_value(&schema).map_err(|_| CodecError::schema("the type's schema has no form as JSON"))?;
         // Only Rust's parts know the type by this name, and a struct is renamed when it becomes an old version.
         let name = rename(&mut json, event);
+        mark(&mut json);
         json.sort_all_objects();
         let text = format!("{json:#}\n");
         // What is derived is never parsed, so a wrong default in it would first be found by a reader in another language.
@@ -152,6 +154,30 @@ fn rename(root: &mut Json, event: &str) -> String {
     members.insert("name".to_owned(), Json::from(new));
     refer(root, &from, &to);
     to
+}
+
+/// Makes an attribute of what documentation says is personal: `apache_avro`'s derive writes no attributes of its user's.
+fn mark(schema: &mut Json) {
+    match schema {
+        Json::Array(items) => items.iter_mut().for_each(mark),
+        Json::Object(members) => {
+            let doc = members.get("doc").and_then(Json::as_str).unwrap_or_default();
+            if doc.contains(SENSITIVE) {
+                // A line of its own has said all that it has to say.
+                let lines: Vec<&str> = doc.lines().filter(|line| line.trim() != SENSITIVE).collect();
+                let doc = lines.join("\n").trim().to_owned();
+                if doc.is_empty() {
+                    members.remove("doc");
+                } else {
+                    members.insert("doc".to_owned(), doc.into());
+                }
+                members.insert(SENSITIVE.to_owned(), true.into());
+            }
+            let parts = members.iter_mut().filter(|(name, _)| *name != "default");
+            parts.for_each(|(_, part)| mark(part));
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
 }
 
 /// Follows a new name where a schema names the record it stands in.

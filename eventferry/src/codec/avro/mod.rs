@@ -11,7 +11,9 @@ mod explain;
 mod fit;
 #[cfg(feature = "schema-registry")]
 mod foreign;
+mod input;
 pub mod logical;
+mod marked;
 mod shape;
 mod walk;
 
@@ -26,6 +28,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use compiled::Compiled;
 #[cfg(feature = "schema-registry")]
 pub(crate) use foreign::Foreign;
+pub(crate) use marked::Marked;
 
 use crate::codec::{Check, Checker, CodecError, Contract, Decode, Describe, Encode, Format};
 use crate::event::OutboxEvent;

@@ -16,6 +16,25 @@ pub(super) struct Shape {
     pub(super) root: At,
 }
 
+/// A field of a record.
+#[derive(Debug, Clone)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) at: At,
+}
+
+/// A number with a point.
+#[derive(Debug, Clone)]
+pub(super) struct Decimal {
+    /// The size of a fixed one.
+    pub(super) size: Option<usize>,
+    /// Ten to the power of the precision, big-endian.
+    pub(super) limit: Vec<u8>,
+    pub(super) precision: usize,
+    /// How many of the digits stand behind the point.
+    pub(super) scale: usize,
+}
+
 /// One type.
 #[derive(Debug, Clone)]
 pub(super) enum Node {
@@ -33,15 +52,15 @@ pub(super) enum Node {
     Text,
     UuidText,
     UuidBytes,
+    UuidFixed,
     BigDecimal,
     Fixed(usize),
-    /// The size of a fixed one; ten to the power of the precision, big-endian; and the precision.
-    Decimal(Option<usize>, Vec<u8>, usize),
-    Enum(usize),
+    Decimal(Decimal),
+    Enum(Vec<String>),
     Array(At),
     Map(At),
     Union(Vec<At>),
-    Record(Vec<(String, At)>),
+    Record(Vec<Field>),
 }
 
 /// A precision beyond this is no number of anything.
@@ -83,6 +102,11 @@ impl Shape {
             Schema::BigDecimal => Node::BigDecimal,
             Schema::Uuid(UuidSchema::String) => Node::UuidText,
             Schema::Uuid(UuidSchema::Bytes) => Node::UuidBytes,
+            Schema::Uuid(UuidSchema::Fixed(fixed)) if fixed.size == 16 => {
+                let at = self.push(Node::UuidFixed);
+                named.insert(fixed.name.clone(), at);
+                return Ok(at);
+            }
             Schema::Uuid(UuidSchema::Fixed(fixed)) | Schema::Fixed(fixed) | Schema::Duration(fixed) => {
                 let at = self.push(Node::Fixed(fixed.size));
                 named.insert(fixed.name.clone(), at);
@@ -96,7 +120,7 @@ impl Shape {
                 return Ok(at);
             }
             Schema::Enum(symbols) => {
-                let at = self.push(Node::Enum(symbols.symbols.len()));
+                let at = self.push(Node::Enum(symbols.symbols.clone()));
                 named.insert(symbols.name.clone(), at);
                 return Ok(at);
             }
@@ -112,7 +136,8 @@ impl Shape {
                 named.insert(record.name.clone(), at);
                 let mut fields = Vec::with_capacity(record.fields.len());
                 for field in &record.fields {
-                    fields.push((field.name.clone(), self.add(&field.schema, named)?));
+                    let (name, at) = (field.name.clone(), self.add(&field.schema, named)?);
+                    fields.push(Field { name, at });
                 }
                 self.nodes[at] = Node::Record(fields);
                 return Ok(at);
@@ -150,7 +175,12 @@ fn decimal_node(decimal: &DecimalSchema) -> Result<Node, CodecError> {
         InnerDecimalSchema::Bytes => None,
         InnerDecimalSchema::Fixed(fixed) => Some(fixed.size),
     };
-    Ok(Node::Decimal(size, limit, decimal.precision))
+    Ok(Node::Decimal(Decimal {
+        size,
+        limit,
+        precision: decimal.precision,
+        scale: decimal.scale,
+    }))
 }
 
 /// Refuses types that only this library's readers would understand: it writes Rust's wide integers as opaque bytes, lowest first.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::codec::Violation;
+use crate::codec::avro::input::Input;
 use crate::codec::avro::shape::{At, Node, Shape};
 
 /// Values nested deeper than this are not read: only a schema that names itself can ask for it.
@@ -33,20 +34,17 @@ impl From<Found> for Violation {
     }
 }
 
-const ENDS: Broken = Broken::Bytes("it ends too early");
-const LONG: Broken = Broken::Bytes("a number in it has too many bytes");
-
 /// Walks all of the bytes.
 pub(super) fn walk(shape: &Shape, bytes: &[u8]) -> Result<(), Broken> {
     let mut walker = Walker {
         shape,
-        left: bytes,
+        input: Input(bytes),
         place: Vec::new(),
         found: Vec::new(),
         empty: 0,
     };
     walker.value(shape.root, 0)?;
-    if !walker.left.is_empty() {
+    if !walker.input.0.is_empty() {
         return Err(Broken::Bytes("it goes on after its end"));
     }
     if walker.found.is_empty() {
@@ -67,13 +65,13 @@ enum Step<'s> {
 
 struct Walker<'s, 'b> {
     shape: &'s Shape,
-    left: &'b [u8],
+    input: Input<'b>,
     place: Vec<Step<'s>>,
     found: Vec<Found>,
     empty: u64,
 }
 
-impl<'b> Walker<'_, 'b> {
+impl Walker<'_, '_> {
     fn value(&mut self, at: At, depth: usize) -> Result<(), Broken> {
         if depth > DEEPEST {
             return Err(Broken::Bytes("it is nested too deeply"));
@@ -81,63 +79,54 @@ impl<'b> Walker<'_, 'b> {
         let shape = self.shape;
         match &shape.nodes[at] {
             Node::Null => {}
-            Node::Boolean => match self.take(1)? {
-                [0 | 1] => {}
-                _ => return Err(Broken::Bytes("a boolean in it is neither true nor false")),
-            },
-            Node::Int => drop(self.int()?),
-            Node::Long => drop(self.long()?),
+            Node::Boolean => drop(self.input.boolean()?),
+            Node::Int => drop(self.input.int()?),
+            Node::Long => drop(self.input.long()?),
             Node::TimeMillis => {
-                let millis = i64::from(self.int()?);
+                let millis = i64::from(self.input.int()?);
                 self.of_day(millis, 86_400_000);
             }
             Node::TimeMicros => {
-                let micros = self.long()?;
+                let micros = self.input.long()?;
                 self.of_day(micros, 86_400_000_000);
             }
-            Node::Float => drop(self.take(4)?),
-            Node::Double => drop(self.take(8)?),
-            Node::Bytes => drop(self.bytes()?),
-            Node::Text => drop(self.text()?),
+            Node::Float => drop(self.input.take(4)?),
+            Node::Double => drop(self.input.take(8)?),
+            Node::Bytes => drop(self.input.bytes()?),
+            Node::Text => drop(self.input.text()?),
             Node::UuidText => {
-                if uuid::Uuid::try_parse(self.text()?).is_err() {
+                if uuid::Uuid::try_parse(self.input.text()?).is_err() {
                     self.forbid("uuid", "must be a uuid");
                 }
             }
             Node::UuidBytes => {
-                if self.bytes()?.len() != 16 {
+                if self.input.bytes()?.len() != 16 {
                     self.forbid("uuid", "must be the 16 bytes of a uuid");
                 }
             }
-            Node::BigDecimal => self.big_decimal()?,
-            Node::Fixed(size) => drop(self.take(*size)?),
-            Node::Decimal(size, limit, precision) => {
-                let digits = match size {
-                    Some(size) => self.take(*size)?,
-                    None => self.bytes()?,
+            Node::BigDecimal => drop(self.input.big_decimal()?),
+            Node::UuidFixed => drop(self.input.take(16)?),
+            Node::Fixed(size) => drop(self.input.take(*size)?),
+            Node::Decimal(decimal) => {
+                let digits = match decimal.size {
+                    Some(size) => self.input.take(size)?,
+                    None => self.input.bytes()?,
                 };
-                if !below(digits, limit) {
-                    self.forbid("precision", format!("must have at most {precision} digits"));
+                if !below(digits, &decimal.limit) {
+                    self.forbid("precision", format!("must have at most {} digits", decimal.precision));
                 }
             }
-            Node::Enum(symbols) => {
-                let index = self.int()?;
-                if usize::try_from(index).is_ok_and(|index| index < *symbols) {
-                } else {
-                    return Err(Broken::Bytes("an enum in it has no such symbol"));
-                }
-            }
+            Node::Enum(symbols) => drop(self.input.one_of(symbols, "an enum in it has no such symbol")?),
             Node::Array(items) => self.blocks(*items, depth, false)?,
             Node::Map(values) => self.blocks(*values, depth, true)?,
             Node::Union(branches) => {
-                let branch = usize::try_from(self.long()?).ok().and_then(|index| branches.get(index));
-                let branch = branch.ok_or(Broken::Bytes("a union in it has no such branch"))?;
-                self.value(*branch, depth + 1)?;
+                let branch = *self.input.one_of(branches, "a union in it has no such branch")?;
+                self.value(branch, depth + 1)?;
             }
             Node::Record(fields) => {
-                for (name, at) in fields {
-                    self.place.push(Step::Field(name));
-                    self.value(*at, depth + 1)?;
+                for field in fields {
+                    self.place.push(Step::Field(&field.name));
+                    self.value(field.at, depth + 1)?;
                     self.place.pop();
                 }
             }
@@ -149,21 +138,14 @@ impl<'b> Walker<'_, 'b> {
         let mut keys = HashSet::new();
         let mut index = 0_u64;
         loop {
-            let count = self.long()?;
+            let count = self.input.block()?;
             if count == 0 {
                 return Ok(());
             }
-            if count < 0 {
-                // The size in bytes that skipping readers use. This one looks, but a lie would send them astray.
-                let size = usize::try_from(self.long()?).map_err(|_| LONG)?;
-                if size > self.left.len() {
-                    return Err(ENDS);
-                }
-            }
-            for _ in 0..count.unsigned_abs() {
-                let before = self.left.len();
+            for _ in 0..count {
+                let before = self.input.0.len();
                 if is_map {
-                    let key = self.text()?;
+                    let key = self.input.text()?;
                     if !keys.insert(key) {
                         self.forbid("duplicate", "has two members of one name");
                     }
@@ -172,60 +154,13 @@ impl<'b> Walker<'_, 'b> {
                 self.value(of, depth + 1)?;
                 self.place.pop();
                 index += 1;
-                if self.left.len() == before {
+                if self.input.0.len() == before {
                     self.empty += 1;
                     if self.empty > MOST_EMPTY {
                         return Err(Broken::Bytes("it claims too many items of no bytes"));
                     }
                 }
             }
-        }
-    }
-
-    fn take(&mut self, count: usize) -> Result<&'b [u8], Broken> {
-        let (taken, left) = self.left.split_at_checked(count).ok_or(ENDS)?;
-        self.left = left;
-        Ok(taken)
-    }
-
-    fn long(&mut self) -> Result<i64, Broken> {
-        let mut number = 0_u64;
-        for (at, byte) in self.left.iter().take(10).enumerate() {
-            // The tenth byte has room for one bit.
-            if at == 9 && *byte > 1 {
-                return Err(LONG);
-            }
-            number |= u64::from(byte & 0x7f) << (7 * at);
-            if byte & 0x80 == 0 {
-                self.left = &self.left[at + 1..];
-                return Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
-            }
-        }
-        Err(if self.left.len() < 10 { ENDS } else { LONG })
-    }
-
-    fn int(&mut self) -> Result<i32, Broken> {
-        i32::try_from(self.long()?).map_err(|_| Broken::Bytes("a number in it is too large for its type"))
-    }
-
-    fn bytes(&mut self) -> Result<&'b [u8], Broken> {
-        let length = usize::try_from(self.long()?).map_err(|_| Broken::Bytes("a length in it is negative"))?;
-        self.take(length)
-    }
-
-    fn text(&mut self) -> Result<&'b str, Broken> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Broken::Bytes("a text in it is not UTF-8"))
-    }
-
-    fn big_decimal(&mut self) -> Result<(), Broken> {
-        let inner = self.bytes()?;
-        let outer = std::mem::replace(&mut self.left, inner);
-        let well = self.bytes().and_then(|_| self.long());
-        let is_whole = self.left.is_empty();
-        self.left = outer;
-        match well {
-            Ok(_) if is_whole => Ok(()),
-            _ => Err(Broken::Bytes("a big decimal in it is cut")),
         }
     }
 

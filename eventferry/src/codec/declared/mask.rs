@@ -3,26 +3,19 @@
 use serde_json::{Map, Value};
 
 use crate::codec::declared::{Alternatives, Declared, Parts, is_of, kinds};
-
-/// What stands in place of what is not shown.
-pub(crate) const MASK: &str = "***";
-
-/// The keyword that marks a part of a schema.
-const SENSITIVE: &str = "x-sensitive";
+use crate::codec::shown::{self, SENSITIVE, hidden, unnamed};
 
 impl Declared {
-    /// The payload as JSON, with [`MASK`] for every value that the schema marks, or does not declare. Keys of maps are values as well.
-    pub(crate) fn masked(&self, bytes: &[u8]) -> String {
-        let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
-            return Value::String(MASK.to_owned()).to_string();
-        };
+    /// The payload with [`MASK`](shown::MASK) for every value that the schema marks, or does not declare; none if it is no JSON. Keys of maps
+    /// are values as well.
+    pub(crate) fn masked(&self, bytes: &[u8]) -> Option<Value> {
+        let value = serde_json::from_slice::<Value>(bytes).ok()?;
         // All alternatives, not only those that fit: what is personal in one form is hidden in every form.
         let parts = self.whole(&value, Alternatives::All);
-        self.shown(&value, &parts).to_string()
+        Some(self.shown(&value, &parts))
     }
 
     fn shown<'a>(&'a self, value: &Value, parts: &Parts<'a>) -> Value {
-        let hidden = || Value::String(MASK.to_owned());
         if parts.iter().any(|part| is_sensitive(part)) || !parts.iter().any(|part| declares(part, value)) {
             return hidden();
         }
@@ -51,20 +44,8 @@ impl Declared {
     }
 }
 
-/// A name for a member whose own is not shown, different from those that are there.
-fn unnamed(members: &Map<String, Value>) -> String {
-    let mut name = MASK.to_owned();
-    let mut number = 1;
-    while members.contains_key(&name) {
-        number += 1;
-        name = format!("{MASK}{number}");
-    }
-    name
-}
-
 fn is_sensitive(part: &Map<String, Value>) -> bool {
-    part.get(SENSITIVE)
-        .is_some_and(|mark| !matches!(mark, Value::Null | Value::Bool(false)))
+    shown::is_mark(part.get(SENSITIVE))
 }
 
 /// Whether a part says that values like this one stand here. What leaves everything open declares nothing.

@@ -10,8 +10,6 @@ mod tests;
 
 use serde_json::{Map, Value};
 
-pub(crate) use mask::MASK;
-
 use crate::codec::CodecError;
 
 /// A JSON Schema, to be asked what it declares.

@@ -6,6 +6,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Ref
 
 use crate::codec::kept::Kept;
 use crate::codec::{CodecError, Contract, Violation};
+use crate::schema::Schema;
 
 /// The most violations that one error tells of.
 const MOST: usize = 16;
@@ -46,7 +47,12 @@ impl Parsed {
         })
     }
 
-    pub(super) fn message(&self) -> &MessageDescriptor {
+    /// The message that a schema names.
+    pub(crate) fn of(schema: &Schema) -> Result<Self, CodecError> {
+        Self::new(&schema.text, "schema.proto", &schema.name)
+    }
+
+    pub(crate) fn message(&self) -> &MessageDescriptor {
         &self.0
     }
 

@@ -2,7 +2,9 @@
 
 mod file;
 mod fit;
+mod marked;
 mod probe;
+mod strict;
 
 use std::any::TypeId;
 use std::fmt;
@@ -11,6 +13,8 @@ use std::marker::PhantomData;
 use prost::Message;
 
 pub use file::Parsed;
+pub(crate) use marked::Marked;
+pub(crate) use strict::Strict;
 
 use crate::codec::{Check, Checker, CodecError, Contract, Decode, Describe, Encode, Format};
 use crate::schema::{Schema, SchemaKind};
