@@ -105,6 +105,44 @@ async fn a_schema_by_its_id_says_its_kind_and_its_references() {
 }
 
 #[tokio::test]
+async fn what_is_remembered_is_remembered_of_that_subject_schema_and_version() {
+    let front = Front::start(None).await;
+    for id in 1..=3 {
+        front.answer(Answer::new(200, format!(r#"{{"id":{id}}}"#)));
+    }
+    let registry = client(&front.url()).build().unwrap();
+    let ((a, b), (first, second)) = ((Subject::new("a"), Subject::new("b")), (avro(), avro()));
+    let mut referring = first.clone();
+    referring.references = vec![Reference::new("x", Subject::new("x"), 1)];
+    for _ in 0..2 {
+        assert_eq!(registry.id_of(&a, &first).await.unwrap().get(), 1);
+        assert_eq!(registry.id_of(&b, &first).await.unwrap().get(), 2);
+        assert_eq!(registry.id_of(&a, &second).await.unwrap().get(), 3);
+    }
+    front.answer(Answer::new(200, r#"{"id":4}"#));
+    assert_eq!(registry.id_of(&a, &referring).await.unwrap().get(), 4);
+    assert_eq!(front.asked().len(), 4);
+    for name in ["One", "Two", "Three"] {
+        let schema = format!(r#"{{"schema":"{{\"type\":\"record\",\"name\":\"{name}\",\"fields\":[]}}"}}"#);
+        front.answer(Answer::new(200, schema));
+    }
+    for _ in 0..2 {
+        for (subject, version, name) in [(&a, 1, "One"), (&a, 2, "Two"), (&b, 1, "Three")] {
+            let found = registry.referenced(&Reference::new("x", subject.clone(), version)).await.unwrap();
+            assert_eq!(found.name, name);
+        }
+    }
+    assert_eq!(
+        front.asked()[4..],
+        [
+            "GET /subjects/a/versions/1",
+            "GET /subjects/a/versions/2",
+            "GET /subjects/b/versions/1"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn what_a_read_only_registry_forbids_is_said() {
     let front = Front::start(None).await;
     front.answer(Answer::new(404, NO_SUBJECT));

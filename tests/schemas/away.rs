@@ -114,6 +114,11 @@ async fn only_what_may_pass_is_asked_again() {
             Ok(4),
         ),
         (vec![Answer::new(408, ""), Answer::new(200, good)], Ok(2)),
+        // Of what may stand before a registry.
+        (
+            vec![Answer::new(507, ""), Answer::new(522, "<html>"), Answer::new(200, good)],
+            Ok(3),
+        ),
         (
             vec![Answer::new(429, "").with_header("retry-after", "0"), Answer::new(200, good)],
             Ok(2),
@@ -128,6 +133,22 @@ async fn only_what_may_pass_is_asked_again() {
             vec![Answer::new(429, "").with_header("retry-after", "3600"); 2],
             Err((1, RegistryErrorKind::Unavailable, "come back in 3600 s")),
         ),
+        (
+            vec![Answer::new(429, "").with_header("retry-after", "18446744073709551615"); 2],
+            Err((1, RegistryErrorKind::Unavailable, "come back in 18446744073709551615 s")),
+        ),
+        (
+            vec![Answer::new(503, "").with_header("retry-after", "60"); 2],
+            Err((1, RegistryErrorKind::Unavailable, "come back in 60 s")),
+        ),
+        // The same as a date, which is held against the answer's own.
+        (
+            vec![asked_until("Sun, 06 Nov 1994 09:49:37 GMT"); 2],
+            Err((1, RegistryErrorKind::Unavailable, "come back in 3600 s")),
+        ),
+        // A date that has passed, and one that is none: a pause of our own.
+        (vec![asked_until("Sat, 05 Nov 1994 08:49:37 GMT"), Answer::new(200, good)], Ok(2)),
+        (vec![asked_until("soon"), Answer::new(200, good)], Ok(2)),
         // The rest stays as it is, however often it is asked.
         (vec![Answer::new(400, "{}"); 2], Err((1, RegistryErrorKind::Invalid, "status 400"))),
         (
@@ -135,6 +156,15 @@ async fn only_what_may_pass_is_asked_again() {
             Err((1, RegistryErrorKind::Unauthorized, "other credentials")),
         ),
         (vec![Answer::new(403, ""); 2], Err((1, RegistryErrorKind::Unauthorized, "forbids"))),
+        (
+            vec![Answer::new(404, r#"{"error_code":40401,"message":"no subject"}"#); 2],
+            Err((1, RegistryErrorKind::NotFound, "error 40401: no subject")),
+        ),
+        // Asked for a second time in another form, and not because it might pass.
+        (
+            vec![Answer::new(404, r#"{"error_code":40403,"message":"no schema"}"#); 3],
+            Err((2, RegistryErrorKind::NotFound, "error 40403: no schema")),
+        ),
         (
             vec![Answer::new(404, "<html>"); 2],
             Err((1, RegistryErrorKind::Invalid, "is the URL right")),
@@ -144,6 +174,7 @@ async fn only_what_may_pass_is_asked_again() {
             Err((1, RegistryErrorKind::Invalid, "error 42201: Invalid schema")),
         ),
         (vec![Answer::new(501, "{}"); 2], Err((1, RegistryErrorKind::Invalid, "status 501"))),
+        (vec![Answer::new(505, ""); 2], Err((1, RegistryErrorKind::Invalid, "status 505"))),
     ] {
         let front = Front::start(None).await;
         for answer in &answers {
@@ -160,6 +191,45 @@ async fn only_what_may_pass_is_asked_again() {
             (found, _) => panic!("{answers:?}: {found:?}"),
         }
     }
+}
+
+/// A registry whose clock stands in 1994 asks to be left alone until then.
+fn asked_until(date: &str) -> Answer {
+    Answer::new(429, "")
+        .with_header("date", "Sun, 06 Nov 1994 08:49:37 GMT")
+        .with_header("retry-after", date)
+}
+
+#[tokio::test]
+async fn what_retry_after_asks_for_is_waited_for_in_seconds_and_as_a_date() {
+    for answer in [
+        Answer::new(503, "").with_header("retry-after", "1"),
+        asked_until("Sun, 06 Nov 1994 08:49:38 GMT"),
+    ] {
+        let front = Front::start(None).await;
+        front.answer(answer);
+        front.answer(Answer::new(200, r#"{"id":7}"#));
+        let registry = client(&front.url()).build().unwrap();
+        let started = Instant::now();
+        assert_eq!(registry.id_of(&subject(), &avro()).await.unwrap().get(), 7);
+        let took = started.elapsed();
+        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(10), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn limits_without_an_end_are_taken() {
+    let front = Front::start(None).await;
+    front.answer(Answer::new(503, ""));
+    front.answer(Answer::new(200, r#"{"id":7}"#));
+    let registry = client(&front.url())
+        .connect_timeout(Duration::MAX)
+        .request_timeout(Duration::MAX)
+        .deadline(Duration::MAX)
+        .refusal_ttl(Duration::MAX)
+        .build()
+        .unwrap();
+    assert_eq!(registry.id_of(&subject(), &avro()).await.unwrap().get(), 7);
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
 //! Credentials and TLS, on a server that stands in front of the real registry: it has neither by itself.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use eventferry::schema::{RegistryErrorKind, SchemaRegistry};
-use eventferry_tests::registry_front::{Authority, Front};
+use eventferry::schema::confluent::ConfluentRegistry;
+use eventferry::schema::{RegistryErrorKind, SchemaId, SchemaRegistry};
+use eventferry_tests::registry_front::{Answer, Authority, Front};
+use tokio::process::Command;
 
-use crate::{avro, chain, client, registry, subject};
+use crate::{avro, chain, client, fresh, registry, subject};
 
 /// `orders:hunter2` in base 64 (RFC 7617).
 const BASIC: &str = "Basic b3JkZXJzOmh1bnRlcjI=";
@@ -100,6 +104,61 @@ async fn tls_trusts_the_authority_it_was_given_and_no_other() {
         .unwrap_err();
     assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
     assert_eq!(front.asked().len(), before, "something was sent to a server that is not trusted");
+}
+
+/// In the environment of a second process of this test: the front's URL.
+const FRONT: &str = "EVENTFERRY_TEST_FRONT";
+
+#[tokio::test]
+async fn the_system_s_authorities_are_trusted_unless_others_are_given() {
+    const ME: &str = "secured::the_system_s_authorities_are_trusted_unless_others_are_given";
+    if let Ok(url) = std::env::var(FRONT) {
+        let given = client(&url).ca_pem(Authority::new().pem()).retries(0).build().unwrap();
+        let error = given.schema_of(SchemaId::new(1)).await.unwrap_err();
+        assert!(chain(&error).contains("`ca_pem`"), "{}", chain(&error));
+        client(&url).build().unwrap().schema_of(SchemaId::new(2)).await.unwrap();
+        return;
+    }
+    let authority = Authority::new();
+    let front = Front::start_tls(None, &authority, false).await;
+    front.answer(Answer::new(200, r#"{"schema":"\"string\""}"#));
+    let parent = std::env::var_os("EVENTFERRY_RUN").map_or_else(std::env::temp_dir, PathBuf::from);
+    let pem = Removed(parent.join(format!("{}.pem", fresh("authority"))));
+    std::fs::write(&pem.0, authority.pem()).unwrap();
+    // What the system trusts is this file to another process.
+    let other = Command::new(std::env::current_exe().unwrap())
+        .args([ME, "--exact", "--nocapture"])
+        .env(FRONT, front.url())
+        .env("SSL_CERT_FILE", &pem.0)
+        .env_remove("SSL_CERT_DIR")
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(Duration::from_mins(1), other).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(front.asked(), ["GET /schemas/ids/2"]);
+}
+
+/// A file that goes with the value.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+#[tokio::test]
+async fn credentials_in_a_url_are_sent_to_that_url_only() {
+    let (first, second) = (Front::start(None).await, Front::start(None).await);
+    first.answer(Answer::new(503, ""));
+    second.answer(Answer::new(200, r#"{"id":7}"#));
+    let registry = ConfluentRegistry::builder([first.url_with("orders:hunter2"), second.url()])
+        .build()
+        .unwrap();
+    registry.id_of(&subject(), &avro()).await.unwrap();
+    let sent = |front: &Front| front.seen().into_iter().map(|seen| seen.authorization).collect::<Vec<_>>();
+    assert_eq!(sent(&first), [Some(BASIC.to_owned())]);
+    assert_eq!(sent(&second), [None]);
 }
 
 #[tokio::test]

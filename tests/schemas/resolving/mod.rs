@@ -5,7 +5,7 @@ mod confluent;
 use apache_avro::AvroSchema;
 use eventferry::registry::ResolveErrorKind;
 use eventferry::schema::memory::MemoryRegistry;
-use eventferry::schema::{RegistryErrorKind, Schema, SchemaKind, Subject};
+use eventferry::schema::{Reference, RegistryErrorKind, Schema, SchemaKind, Subject};
 use eventferry::{DecodeErrorKind, Message, OutboxEvent, define_outbox};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -161,6 +161,48 @@ async fn the_event_is_named_by_the_header_else_by_the_schema_else_by_the_topic()
         assert_eq!(error.kind(), ResolveErrorKind::Decode(kind), "{message:?}: {error}");
         assert_eq!(error.is_unknown(), kind == DecodeErrorKind::UnknownEvent);
     }
+}
+
+#[tokio::test]
+async fn what_a_schema_refers_to_may_refer_to_others() {
+    let registry = MemoryRegistry::new();
+    let schema = |name: &str, text: &str| Schema::new(SchemaKind::Avro, name, text);
+    let (kind_subject, line_subject) = (Subject::new("kind"), Subject::new("line"));
+    let kind = r#"{"type":"enum","name":"Kind","namespace":"shop","symbols":["GOODS","SERVICE"]}"#;
+    registry.register(&kind_subject, &schema("shop.Kind", kind));
+    let mut line = schema(
+        "shop.Line",
+        r#"{"type":"record","name":"Line","namespace":"shop","fields":[{"name":"kind","type":"Kind"},
+            {"name":"sku","type":"string"},{"name":"count","type":"int"}]}"#,
+    );
+    line.references = vec![Reference::new("shop.Kind", kind_subject, 1)];
+    registry.register(&line_subject, &line);
+    let mut placed = schema(
+        "shop.AvroPlaced",
+        r#"{"type":"record","name":"AvroPlaced","namespace":"shop","fields":[{"name":"order_id","type":"string"},
+            {"name":"lines","type":{"type":"array","items":"Line"}},{"name":"total_cents","type":"long"}]}"#,
+    );
+    placed.references = vec![Reference::new("shop.Line", line_subject, 1)];
+    let id = registry.register(&Subject::new("orders-value"), &placed).get();
+    let resolver = ShopEvents::new().unwrap().resolving(registry);
+    let mut bytes = vec![0];
+    bytes.extend(id.to_be_bytes());
+    // "o", one line (SERVICE, "s", 3), and 7.
+    bytes.extend([2, b'o', 2, 2, 2, b's', 6, 0, 14]);
+    let lines = vec![Line {
+        sku: "s".to_owned(),
+        count: 3,
+    }];
+    let expected = AvroPlaced {
+        order_id: "o".to_owned(),
+        total_cents: 7,
+        note: None,
+        lines,
+    };
+    assert_eq!(
+        resolver.decode(&Message::new("orders", bytes)).await.unwrap(),
+        ShopEvent::AvroPlaced(expected)
+    );
 }
 
 #[tokio::test]

@@ -135,10 +135,11 @@ impl ConfluentRegistryBuilder {
         self
     }
 
-    /// How often a request is made again when the connection fails, no answer comes in time, or the registry answers 408, 429, 500, 502, 503 or
-    /// 504; 3 by default. Nothing else is asked again.
+    /// How often a request is made again when the connection fails, no answer comes in time, or the registry answers 408, 429 or 5xx (but for 501
+    /// and 505); 3 by default. Nothing else is asked again.
     ///
-    /// Before each try there is a pause, which doubles from 100 ms up to 2 s, or is as long as the registry asks for in `retry-after`.
+    /// Before each try there is a pause, which doubles from 100 ms up to 2 s, or is as long as the registry asks for in `retry-after`, in seconds or
+    /// as a date. Where that is beyond the [`deadline`](Self::deadline) nothing is waited for, and the error says how long the registry asked for.
     pub fn retries(mut self, retries: u32) -> Self {
         self.limits.retries = retries;
         self
