@@ -186,7 +186,11 @@ pub(crate) fn expand(set: &Set) -> TokenStream {
     let variants = set.entries.iter().map(variant);
     let enumeration = {
         let Item { attrs, vis, keyword, .. } = &set.events;
-        quote!(#(#attrs)* #vis #keyword #name { #(#variants),* })
+        // Variants are called like their events, and those of one aggregate often begin alike.
+        quote! {
+            #[allow(clippy::enum_variant_names, clippy::allow_attributes, reason = "a variant is called like its event")]
+            #(#attrs)* #vis #keyword #name { #(#variants),* }
+        }
     };
     let alias = {
         let Item {
