@@ -8,8 +8,8 @@ use crate::codec::{Contract, EventSchema, Version};
 use crate::event::headers;
 use crate::registry::EventSet;
 use crate::registry::book::example;
-use crate::registry::documents::DocumentInfo;
 use crate::registry::documents::draft07::{Draft07, plain};
+use crate::registry::documents::{DocumentInfo, proto};
 use crate::schema::SchemaKind;
 
 /// Where schemas stand that several places refer to.
@@ -122,7 +122,7 @@ impl Message {
                 Some(parsed) => ("application/vnd.apache.avro+json;version=1.9.0", parsed),
                 None => return message,
             },
-            SchemaKind::Protobuf => ("application/vnd.google.protobuf;version=3", json!(schema.text)),
+            SchemaKind::Protobuf => ("application/vnd.google.protobuf;version=3", json!(proto::marked(schema))),
         };
         message["payload"] = json!({ "schemaFormat": format, "schema": payload });
         message

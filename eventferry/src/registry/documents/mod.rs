@@ -5,6 +5,7 @@
 mod asyncapi;
 mod catalogue;
 mod draft07;
+mod proto;
 #[cfg(all(test, feature = "derive"))]
 mod tests;
 mod words;
