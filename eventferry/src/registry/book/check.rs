@@ -10,7 +10,6 @@ use crate::registry::book::judge::{Judgement, judge};
 use crate::registry::book::page::{Page, belongs, is_payload, needs_version, pages};
 use crate::registry::book::{BookError, BookMode, Finding, FindingKind, names, payload};
 use crate::registry::{EventSet, Outbox};
-use crate::schema::SchemaKind;
 
 const REWRITE: &str = "run the test with `EVENTFERRY_SCHEMAS=write` and commit what it writes";
 
@@ -49,9 +48,8 @@ impl Book {
                 return self.found(FindingKind::Unreadable, what, "make it readable");
             }
         }
-        let readers = Outbox::<S>::new().and_then(|plain| Ok((plain.clone().checked_decode()?, plain)));
-        let (checked, plain) = match readers {
-            Ok(readers) => readers,
+        let events = match Outbox::<S>::new().and_then(Outbox::checked_decode) {
+            Ok(events) => events,
             Err(error) => {
                 let (what, source) = (error.to_string(), std::error::Error::source(&error));
                 let what = source.map_or(what.clone(), |source| format!("{what}: {source}"));
@@ -76,9 +74,7 @@ impl Book {
         for page in &pages {
             let files = own.remove(page.stem.as_str()).unwrap_or_default();
             if self.schema(page, &files) {
-                // The check of Protobuf is a writer's: a reader passes over a field that was taken out since.
-                let is_checked = page.kind() != Some(SchemaKind::Protobuf);
-                self.payloads(page, &files, if is_checked { &checked } else { &plain });
+                self.payloads(page, &files, &events);
             }
         }
         self.left_over(&pages);

@@ -1,5 +1,7 @@
 //! One version of one event: what it is called in the book, its payloads, and how they are read.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::codec::{CodecError, Contract, EventSchema, Version};
 use crate::event::{Message, headers};
 use crate::registry::book::{example, names};
@@ -24,7 +26,10 @@ impl<S: EventSet> Page<S> {
             .with_header(headers::EVENT_TYPE, self.entry.name())
             .with_header(headers::EVENT_VERSION, self.schema.version.to_string())
             .with_header(headers::CONTENT_TYPE, self.schema.content_type);
-        let event = events.decode(&message).map_err(|e| e.to_string())?;
+        // A `From` that panics would end the look at the book without a word about which payload it was.
+        let event = catch_unwind(AssertUnwindSafe(|| events.decode(&message)))
+            .map_err(|_| "the code that reads it panics, as is told above".to_owned())?
+            .map_err(|e| e.to_string())?;
         match event.event_name() {
             name if name == self.entry.name() => Ok(()),
             other => Err(format!("it reads as `{other}`")),
