@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use eventferry::schema::SchemaKind;
 use eventferry::schema::evolution::{Compatibility, compare};
+use eventferry::schema::{Schema, SchemaKind};
 use eventferry_tests::registry_front::{Answer, ask};
 
 use crate::evolution::cases::{self, Case};
@@ -46,23 +46,59 @@ fn of([backward, forward]: [bool; 2]) -> Compatibility {
     }
 }
 
+/// The schemas of a JSON row in the draft that derived types have; the rows are written in draft 7.
+fn in_2020_12(case: &Case) -> [Schema; 2] {
+    case.schemas().map(|mut schema| {
+        let text = schema
+            .text
+            .replace(
+                "http://json-schema.org/draft-07/schema#",
+                "https://json-schema.org/draft/2020-12/schema",
+            )
+            .replace("definitions", "$defs");
+        assert!(text != schema.text && !text.contains("draft-07"), "{text}");
+        schema.text = text;
+        schema
+    })
+}
+
 #[test]
 fn every_change_means_to_us_what_the_table_says() {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut asked) = (Vec::new(), [0, 0]);
     for case in cases::all() {
-        let [old, new] = case.schemas();
-        let evolution = compare(&old, &new).expect("schemas");
-        let said = (evolution.compatibility(), evolution.as_declared().compatibility());
-        if said != case.ours {
-            wrong.push(format!(
-                "{} {}: {said:?}, not {:?}\n{evolution}",
-                case.kind.as_str(),
-                case.change,
-                case.ours
-            ));
+        let later = (case.kind == SchemaKind::Json).then(|| in_2020_12(&case));
+        for (draft, [old, new]) in [Some(case.schemas()), later].into_iter().flatten().enumerate() {
+            let evolution = compare(&old, &new).expect("schemas");
+            let said = (evolution.compatibility(), evolution.as_declared().compatibility());
+            if said != case.ours {
+                wrong.push(format!(
+                    "{} {}{}: {said:?}, not {:?}\n{evolution}",
+                    case.kind.as_str(),
+                    case.change,
+                    ["", " in 2020-12"][draft],
+                    case.ours
+                ));
+            }
+            asked[draft] += 1;
         }
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases::all().len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{} of {asked:?}:\n{}", wrong.len(), wrong.join("\n"));
+    let json = cases::all().iter().filter(|case| case.kind == SchemaKind::Json).count();
+    assert!(json > 50 && asked == [cases::all().len(), json], "{asked:?}");
+}
+
+#[test]
+fn a_schema_that_moved_to_another_draft_is_not_called_compatible() {
+    for case in cases::all().into_iter().filter(|case| case.kind == SchemaKind::Json) {
+        let [old, new] = case.schemas();
+        let [later_old, later_new] = in_2020_12(&case);
+        for (old, new) in [(&old, &later_new), (&later_old, &new)] {
+            let evolution = compare(old, new).expect("schemas");
+            let said = (evolution.compatibility(), evolution.as_declared().compatibility());
+            assert_eq!(said, (Compatibility::None, Compatibility::None), "{}\n{evolution}", case.change);
+            assert!(evolution.to_string().contains("or in two of them"), "{evolution}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
