@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use eventferry::Message;
 use eventferry::registry::DocumentInfo;
 use eventferry::registry::book::{BookError, BookMode, Finding, FindingKind as Kind};
 
+use crate::mixed::MixedEvents;
+
 /// A folder that goes with the test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("book-{test}-{}", std::process::id()));
         Self(folder)
     }
@@ -34,7 +37,7 @@ impl Drop for Folder {
 /// A state of the code: an event by its file and fields.
 macro_rules! code {
     ($name:ident $file:literal { $($fields:tt)* }) => {
-        mod $name {
+        pub(crate) mod $name {
             use eventferry::{OutboxEvent, define_outbox};
 
             #[derive(Clone, PartialEq, prost::Message)]
@@ -55,9 +58,9 @@ macro_rules! code {
             }
 
             define_outbox! {
-                pub(super) type ShopEvents;
+                pub(crate) type ShopEvents;
                 #[derive(Debug)]
-                pub(super) enum ShopEvent { OrderPlaced }
+                pub(crate) enum ShopEvent { OrderPlaced }
             }
         }
     };
@@ -66,7 +69,81 @@ macro_rules! code {
 code! { first "contracts/protos/first.proto" { #[prost(int64, tag = "2")] total_cents: i64, } }
 code! { added "contracts/protos/added.proto" { #[prost(int64, tag = "2")] total_cents: i64, #[prost(string, tag = "4")] note: String, } }
 code! { removed "contracts/protos/removed.proto" {} }
+code! { narrow "contracts/protos/narrow.proto" { #[prost(int32, tag = "2")] total_cents: i32, } }
 code! { another "contracts/protos/another.proto" { #[prost(string, tag = "2")] total_cents: String, } }
+
+/// The next version of `first`, and what becomes of an event of the first one on its way.
+macro_rules! second {
+    ($name:ident $upcast:expr) => {
+        pub(crate) mod $name {
+            use eventferry::{OutboxEvent, define_outbox};
+
+            #[derive(Clone, PartialEq, prost::Message)]
+            pub(crate) struct Line {
+                #[prost(string, tag = "1")]
+                sku: String,
+            }
+
+            #[derive(Clone, PartialEq, prost::Message, OutboxEvent)]
+            #[outbox(topic = "orders", aggregate_type = "order", name = "OrderPlaced")]
+            #[outbox(format = "protobuf", schema = "contracts/protos/first.proto")]
+            pub(crate) struct OrderPlacedV1 {
+                #[outbox(aggregate_id)]
+                #[prost(string, tag = "1")]
+                order_id: String,
+                #[prost(int64, tag = "2")]
+                total_cents: i64,
+                #[prost(message, repeated, tag = "3")]
+                lines: Vec<Line>,
+            }
+
+            #[derive(Clone, PartialEq, prost::Message)]
+            pub(crate) struct Price {
+                #[prost(int64, tag = "1")]
+                pub(crate) cents: i64,
+                #[prost(string, tag = "2")]
+                pub(crate) currency: String,
+            }
+
+            #[derive(Clone, PartialEq, prost::Message, OutboxEvent)]
+            #[outbox(topic = "orders", aggregate_type = "order", version = 2, upcast_from = OrderPlacedV1)]
+            #[outbox(format = "protobuf", schema = "contracts/protos/second.proto", message = "Orders.Placed")]
+            pub(crate) struct OrderPlaced {
+                #[outbox(aggregate_id)]
+                #[prost(string, tag = "1")]
+                pub(crate) order_id: String,
+                #[prost(message, optional, tag = "2")]
+                pub(crate) price: Option<Price>,
+                #[prost(string, repeated, tag = "3")]
+                pub(crate) skus: Vec<String>,
+            }
+
+            impl From<OrderPlacedV1> for OrderPlaced {
+                fn from(old: OrderPlacedV1) -> Self {
+                    let currency: fn(i64) -> &'static str = $upcast;
+                    let price = Price {
+                        cents: old.total_cents,
+                        currency: currency(old.total_cents).to_owned(),
+                    };
+                    Self {
+                        order_id: old.order_id,
+                        price: Some(price),
+                        skus: old.lines.into_iter().map(|line| line.sku).collect(),
+                    }
+                }
+            }
+
+            define_outbox! {
+                pub(crate) type ShopEvents;
+                #[derive(Debug)]
+                pub(crate) enum ShopEvent { OrderPlaced }
+            }
+        }
+    };
+}
+
+second! { second |_| "EUR" }
+second! { panicking |cents| panic!("nobody thought of {cents}") }
 
 #[test]
 fn a_book_of_protobuf_events_is_written_and_agrees() {
@@ -114,43 +191,98 @@ fn a_protobuf_message_may_win_and_lose_fields_and_keeps_the_numbers_of_the_other
     assert_eq!(found, [], "{text}");
 }
 
-/// A set of every format, for the documents.
-pub(crate) mod mixed {
-    use apache_avro::AvroSchema;
-    use eventferry::{OutboxEvent, define_outbox};
-    use schemars::JsonSchema;
-    use serde::{Deserialize, Serialize};
+/// The number of cents was 32 bits wide once.
+#[test]
+fn a_protobuf_change_that_only_new_readers_understand_is_backward_compatible_and_its_reverse_needs_a_version() {
+    let folder = Folder::new("widened");
+    assert_eq!(folder.check(narrow::ShopEvents::check_book, BookMode::Write).0, []);
+    let (found, text) = folder.check(first::ShopEvents::check_book, BookMode::Compare);
+    assert_eq!(found, [Kind::Changed], "{text}");
+    assert!(
+        text.contains("the change is backward compatible, not forward compatible\n     `/total_cents` type was int32, is int64"),
+        "{text}"
+    );
+    assert!(
+        text.contains("older readers cannot read what is written now") && !text.contains("what was written before is not read"),
+        "{text}"
+    );
+    let (found, text) = folder.check(first::ShopEvents::check_book, BookMode::Write);
+    assert_eq!(found, [], "{text}");
+    assert!(text.contains("OrderPlaced.v1.proto"), "{text}");
 
-    use super::first;
-
-    #[derive(Debug, Serialize, Deserialize, JsonSchema, OutboxEvent)]
-    #[outbox(topic = "orders", aggregate_type = "order")]
-    pub(crate) struct OrderNoted {
-        #[outbox(aggregate_id)]
-        id: u64,
+    for mode in [BookMode::Compare, BookMode::Write] {
+        let (found, text) = folder.check(narrow::ShopEvents::check_book, mode);
+        assert_eq!(found, [Kind::NeedsVersion], "{text}");
+        assert!(
+            text.contains("the change is forward compatible, not backward compatible\n     `/total_cents` type was int64, is int32"),
+            "{text}"
+        );
+        assert!(
+            text.contains("what was written before is not read any more") && !text.contains("older readers cannot read"),
+            "{text}"
+        );
     }
+    assert_eq!(
+        folder.check(first::ShopEvents::check_book, BookMode::Compare).0,
+        [],
+        "the book is as it was"
+    );
+}
 
-    /// An order was paid.
-    #[derive(Debug, Serialize, Deserialize, AvroSchema, OutboxEvent)]
-    #[avro(namespace = "shop")]
-    #[outbox(topic = "orders", aggregate_type = "order", format = "avro")]
-    pub(crate) struct OrderPaid {
-        #[outbox(aggregate_id)]
-        id: i64,
-        note: Option<String>,
-    }
+#[test]
+fn payloads_of_the_first_protobuf_version_are_read_through_its_upcast() {
+    let folder = Folder::new("second");
+    assert_eq!(folder.check(first::ShopEvents::check_book, BookMode::Write).0, []);
+    let (found, text) = folder.check(second::ShopEvents::check_book, BookMode::Compare);
+    assert_eq!(found, [Kind::Missing, Kind::NoPayload], "{text}");
+    let (found, text) = folder.check(second::ShopEvents::check_book, BookMode::Write);
+    assert_eq!(found, [], "{text}");
+    assert!(text.lines().all(|file| file.contains("OrderPlaced.v2.")), "{text}");
+    assert_eq!(folder.check(second::ShopEvents::check_book, BookMode::Compare).0, []);
 
-    define_outbox! {
-        pub(crate) type MixedEvents;
-        #[derive(Debug)]
-        pub(crate) enum MixedEvent { OrderNoted, OrderPaid, Placed(first::OrderPlaced) }
-    }
+    // The golden payload of version 1, as the event of version 2.
+    let text = std::fs::read_to_string(folder.0.join("shop-event/OrderPlaced.v1.payload.hex")).expect("it was written");
+    let digits = text
+        .lines()
+        .flat_map(|line| line.split('|').next().unwrap_or_default().split_whitespace());
+    let bytes: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal text")).collect();
+    let message = Message::new("orders", bytes)
+        .with_header("event-type", "OrderPlaced")
+        .with_header("event-version", "1");
+    let events = second::ShopEvents::new().expect("the schemas are right");
+    let second::ShopEvent::OrderPlaced(placed) = events.decode(&message).expect("it is read");
+    assert_eq!(
+        (placed.order_id.as_str(), placed.skus.as_slice()),
+        ("order_id", &["sku".to_owned()][..])
+    );
+    assert_eq!(
+        placed.price,
+        Some(second::Price {
+            cents: 1,
+            currency: "EUR".to_owned()
+        })
+    );
+
+    // A payload of the wrong form, and a way up that is lost: neither is a matter of schemas.
+    let (found, text) = folder.check(panicking::ShopEvents::check_book, BookMode::Compare);
+    assert_eq!(
+        found,
+        [Kind::Undecodable, Kind::Undecodable],
+        "with every member, and with the least: {text}"
+    );
+    assert!(
+        text.contains("`OrderPlaced.v1.payload.hex` no longer reads as `OrderPlaced`"),
+        "{text}"
+    );
+    std::fs::write(folder.0.join("shop-event/OrderPlaced.v1.payload.hex"), "0a ff\n").expect("it can be written");
+    let (found, text) = folder.check(second::ShopEvents::check_book, BookMode::Write);
+    assert_eq!(found, [Kind::Undecodable], "{text}");
 }
 
 #[test]
 fn the_documents_of_every_format_say_which_it_is() {
     let info = DocumentInfo::new("Mixed", "1");
-    let document: serde_json::Value = serde_json::from_str(&mixed::MixedEvents::asyncapi(&info)).expect("it is JSON");
+    let document: serde_json::Value = serde_json::from_str(&MixedEvents::asyncapi(&info)).expect("it is JSON");
     let payload = |id: &str| document["components"]["messages"][id]["payload"].clone();
     assert_eq!(
         payload("OrderPaid.v1")["schemaFormat"],
@@ -166,7 +298,7 @@ fn the_documents_of_every_format_say_which_it_is() {
             .as_str()
             .is_some_and(|text| text.starts_with("syntax"))
     );
-    let catalogue = mixed::MixedEvents::catalogue(&info);
+    let catalogue = MixedEvents::catalogue(&info);
     assert!(
         catalogue.contains("````proto\nsyntax = \"proto3\";") && catalogue.contains("````avsc\n{"),
         "{catalogue}"

@@ -4,6 +4,10 @@
 mod documents;
 #[cfg(all(feature = "contracts", feature = "avro", feature = "protobuf"))]
 mod formats;
+#[cfg(all(feature = "contracts", feature = "avro", feature = "protobuf"))]
+mod mixed;
+#[cfg(all(feature = "contracts", feature = "avro", feature = "protobuf"))]
+mod process;
 mod sql;
 mod states;
 
