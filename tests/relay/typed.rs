@@ -110,7 +110,7 @@ define_outbox! {
 fn placed(n: usize) -> OrderPlaced {
     OrderPlaced {
         order_id: format!("o{n}"),
-        note: (n % 2 == 0).then(|| "Größe \"x\"".to_owned()),
+        note: n.is_multiple_of(2).then(|| "Größe \"x\"".to_owned()),
         skus: vec!["a".to_owned(); n + 1],
     }
 }
