@@ -20,35 +20,59 @@ async fn verify(seed: u64, seconds: u64, database: Database, faults: &[&str]) ->
     // A file has one writer at a time, and each of them lingers.
     let enough = if database == Database::File { 300 } else { 1_000 };
     assert!(outcome.report.committed > enough, "too little was tried");
+    // Three at the beginning, and another one for each that was killed.
+    let kills = planned(&outcome, Fault::KillRelay) as u64;
+    assert!(outcome.starts >= 3 + kills, "{kills} kills, {} starts", outcome.starts);
     Some(outcome)
+}
+
+/// How often the seed has planned it. A seed that plans something else after a change of `Schedule` is to be replaced.
+fn planned(outcome: &Outcome, fault: Fault) -> usize {
+    outcome.schedule.acts().iter().filter(|act| act.fault == fault).count()
+}
+
+fn assert_planned(outcome: &Outcome, faults: &[Fault], times: usize) {
+    for fault in faults {
+        let count = planned(outcome, *fault);
+        assert!(
+            count >= times,
+            "{fault} is planned {count} times, not {times}: {}",
+            outcome.schedule
+        );
+    }
 }
 
 /// After a kill no aggregate stands still for longer than a lease, a heartbeat and 5 s; `holds` says so of every fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn relays_that_are_killed_frozen_and_robbed_stall_nobody_beyond_a_lease() {
-    let Some(outcome) = verify(3, 20, Database::Server, &["kill-relay", "freeze-relay", "steal-lanes"]).await else {
+    let Some(outcome) = verify(822, 20, Database::Server, &["kill-relay", "freeze-relay", "steal-lanes"]).await else {
         return;
     };
-    assert!(outcome.schedule.acts().len() >= 4, "{}", outcome.schedule);
+    assert_planned(&outcome, &[Fault::KillRelay, Fault::FreezeRelay, Fault::StealLanes], 3);
 }
 
-/// Whatever is killed, stopped, cut, slowed or stalled, several at once.
+/// Whatever can be killed, stopped, cut, slowed or stalled is, some at once, and what is killed has events under way.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_fails_nothing_is_lost_made_up_or_out_of_order() {
-    let Some(outcome) = verify(4, 40, Database::Server, &[""]).await else {
+    let Some(outcome) = verify(46_651, 60, Database::Server, &[""]).await else {
         return;
     };
-    assert!(outcome.schedule.acts().len() >= 8, "{}", outcome.schedule);
+    assert_planned(&outcome, &Fault::of(Database::Server), 1);
+    for kill in [Fault::KillRelay, Fault::KillDatabase, Fault::KillBroker] {
+        let under_way = outcome.under_way.iter().any(|(fault, rows)| *fault == kill && *rows > 0);
+        assert!(under_way, "no row waited at any {kill}: {:?}", outcome.under_way);
+    }
 }
 
 /// One file that eight writers and three relays open at once. One of the relays is stopped, perhaps while it writes, one is killed, lanes are
 /// taken away, and for a while nobody can write at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_everybody_writes_to_loses_makes_up_and_reorders_nothing() {
-    let faults = ["kill-relay", "freeze-relay", "steal-lanes", "hold-file", "cut-relays-broker"];
-    let Some(outcome) = verify(192, 10, Database::File, &faults).await else {
+    let names = ["kill-relay", "freeze-relay", "steal-lanes", "hold-file", "cut-relays-broker"];
+    let Some(outcome) = verify(14_522, 10, Database::File, &names).await else {
         return;
     };
-    assert!(outcome.schedule.acts().len() >= 4, "{}", outcome.schedule);
+    let faults: Vec<Fault> = names.iter().flat_map(|name| Fault::named(name)).collect();
+    assert_planned(&outcome, &faults, 1);
     assert!(outcome.written.repeated > 0, "no writer was in another's way");
 }

@@ -60,6 +60,8 @@ pub struct Outcome {
     pub strays: u64,
     /// Starts of relays.
     pub starts: u64,
+    /// The rows that waited just before something was killed or stopped, where the database could still say.
+    pub under_way: Vec<(Fault, i64)>,
 }
 
 impl Verification {
@@ -147,7 +149,7 @@ impl Verification {
         let topic = Topic::new(stage.topic()).expect("a topic of ours is valid");
         say("everything is up");
         let writers = Writers::start(&self.workload, &books, &TableName::default(), &topic);
-        let checker = self.play(&schedule, &mut stage, &writers, &mut say).await;
+        let (checker, under_way) = self.play(&schedule, &mut stage, &writers, &mut say).await;
         let written = writers.stop().await;
         let unsettled = drained(&stage, &mut say).await;
         let strays = stage.end_relays().await;
@@ -164,11 +166,18 @@ impl Verification {
             dead,
             strays,
             starts: stage.starts(),
+            under_way,
         }
     }
 
-    /// Carries out the schedule, and answers a checker that knows what was broken when.
-    async fn play(&self, schedule: &Schedule, stage: &mut Stage, writers: &Writers, say: &mut impl FnMut(&str)) -> Checker {
+    /// Carries out the schedule, and answers a checker that knows what was broken when, and how many rows waited for what was killed.
+    async fn play(
+        &self,
+        schedule: &Schedule,
+        stage: &mut Stage,
+        writers: &Writers,
+        say: &mut impl FnMut(&str),
+    ) -> (Checker, Vec<(Fault, i64)>) {
         // Moved on by whatever takes longer than planned, so that what comes later keeps its length.
         let mut begin = Instant::now();
         let mut tick = interval(Duration::from_secs(5));
@@ -176,6 +185,7 @@ impl Verification {
         let mut checker = Checker::new().patience(self.patience());
         let mut broken = vec![SystemTime::UNIX_EPOCH; schedule.acts().len()];
         let mut turns = schedule.turns().into_iter().peekable();
+        let mut under_way = Vec::new();
         loop {
             let next = turns.peek().map_or(self.length, |(at, _, _)| *at);
             tokio::select! {
@@ -187,9 +197,16 @@ impl Verification {
                     continue;
                 }
             }
-            let Some((_, number, turn)) = turns.next() else { return checker };
+            let Some((_, number, turn)) = turns.next() else {
+                return (checker, under_way);
+            };
             let act = schedule.acts()[number];
             if turn == Turn::Begin {
+                if ends_processes(act.fault)
+                    && let Some(rows) = stage.home().waiting().await
+                {
+                    under_way.push((act.fault, rows));
+                }
                 broken[number] = wall_clock();
                 stage.begin(act).await;
                 continue;
@@ -229,6 +246,14 @@ async fn drained(stage: &Stage, say: &mut impl FnMut(&str)) -> i64 {
     }
     say(&format!("drained for {:.1} s; {fewest} rows wait", begin.elapsed().as_secs_f64()));
     fewest
+}
+
+/// Whether somebody's process ends by it.
+fn ends_processes(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::KillRelay | Fault::KillDatabase | Fault::KillBroker | Fault::RestartDatabase | Fault::RestartBroker
+    )
 }
 
 /// Whether a relay may lose its lanes by it.
