@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use eventferry::outbox::NewRecord;
 use eventferry::publish::memory::MemoryPublisher;
 use eventferry::relay::Relay;
+use eventferry::store::Retention;
 use eventferry::store::postgres::PostgresStore;
 use eventferry::{OpenTransaction, PublishErrorKind, RetryPolicy, TableName};
 use eventferry_tests::own_postgres::{OwnPostgres, free_port};
@@ -108,17 +109,27 @@ async fn a_server_that_falls_silent_is_asked_again_on_new_connections() {
     relay.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failover_to_a_lagging_standby_ids_come_back_and_nothing_is_lost_or_taken_for_delivered() {
+    failover(Retention::default()).await;
+}
+
+/// An ack of an id that came back would delete another event.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failover_an_ack_that_deletes_deletes_nothing_undelivered() {
+    failover(Retention::Delete).await;
+}
+
 /// The standby takes over without the last 700 events: their ids and transaction numbers come back with other events.
 ///
 /// Of those 700, 300 are delivered and recorded, 400 are delivered and wait to be recorded: somebody has locked their rows.
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_failover_to_a_lagging_standby_ids_come_back_and_nothing_is_lost_or_taken_for_delivered() {
+async fn failover(retention: Retention) {
     let Some(mut primary) = OwnPostgres::start(&[]).await else { return };
     let Some(mut rig) = Rig::on(&primary, 3).await else { return };
     // A lane is left to itself for as long as the servers change.
     rig.set_lease(6000).await;
     let mut ledger = rig.fill(1_000, 40).await;
-    let relay = rig.start().await;
+    let relay = rig.relay().retention(retention).build().unwrap().start().await.unwrap();
     soon("the first acks", relay.wait_for(|stats| stats.acked >= 1_000)).await.unwrap();
     let mut standby = primary.standby(&[]).await;
     let written = scalar(&rig.db.pool, "SELECT (pg_current_wal_lsn() - '0/0')::int8").await;
@@ -167,8 +178,10 @@ async fn after_a_failover_to_a_lagging_standby_ids_come_back_and_nothing_is_lost
     let stats = relay.stop().await.unwrap();
     let log = rig.topic.log().await;
     let comparison = ledger.compare(&log);
-    eprintln!("{unrecorded} unrecorded: {comparison:?}; {stats:?}");
+    let rows = scalar(&rig.db.pool, "SELECT count(*) FROM outbox").await;
+    eprintln!("{unrecorded} unrecorded, {rows} rows at the end: {comparison:?}; {stats:?}");
     assert!(unrecorded > 0);
+    assert_eq!(rows > 0, retention != Retention::Delete);
     assert_eq!(ledger.swallowed(&log).await, 0, "by a consumer with a watermark");
     assert_eq!(comparison, Comparison::CLEAN);
     assert_eq!((stats.failed, stats.dead, stats.strays), (0, 0, 0), "{stats:?}");
