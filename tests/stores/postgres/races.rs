@@ -202,32 +202,45 @@ async fn no_verdict_is_written_under_an_epoch_that_is_over_and_some_are_without_
     assert!(counts.stale.load(Relaxed) > 0, "the mutant must be caught: {counts:?}");
 }
 
-/// A relay that was stopped in the middle of a verdict: the lane cannot be taken until it ends, and its verdict then counts for nothing
-/// that the new owner has read.
+/// A verdict that waits for a row which somebody has locked, when its lease is over: until its end nobody takes the lane, and then its
+/// relay has no say in it any more.
 #[tokio::test]
 async fn a_lane_is_not_taken_while_a_verdict_is_being_written() {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                           AND query LIKE '-- Record verdicts%'";
+    const OVER: &str = "UPDATE outbox_lane SET leased_until = now() - interval '1 s'";
     let outbox = fresh!("outbox");
     let rows = put(&outbox, ["42".to_owned()]).await;
     let lane = rows[0].lane();
     let (old, new) = (RelayId::random(), RelayId::random());
     let held = leases(&outbox.store.take(old, 64).await.unwrap());
-    outbox.run("UPDATE outbox_lane SET leased_until = now() - interval '1 s'").await;
-    let mut stopped = outbox.begin().await;
-    stopped
-        .execute(sqlx::AssertSqlSafe(format!(
-            "SELECT FROM outbox_lane WHERE lane = {lane} FOR KEY SHARE"
-        )))
-        .await
-        .unwrap();
-    let taken = within(outbox.store.take(new, 64)).await.unwrap();
-    assert_eq!(taken.len(), 63, "taking waits for nobody");
     let lease = *held.iter().find(|lease| lease.lane == lane).unwrap();
-    assert_eq!(
-        within(outbox.store.renew(old, &[lease])).await.unwrap().kept,
-        [lease],
-        "a renewal passes"
-    );
-    outbox.rollback(stopped).await;
+    let other = eventferry::store::postgres::PostgresStore::new(outbox.database.pool.clone());
+    let fault = Fault::Refused {
+        delay: Duration::ZERO,
+        max_attempts: 2,
+    };
+    let verdict = |attempts| Verdict::new(rows[0].row(), attempts, lease, fault, OnDead::Continue, "no");
+    let mut operator = outbox.begin().await;
+    operator.execute("SELECT FROM outbox FOR UPDATE").await.unwrap();
+    outbox.run(OVER).await;
+    let meanwhile = async {
+        let waits = || sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&outbox.database.pool);
+        while waits().await.unwrap() == 0 {}
+        let taken = other.take(new, 64).await.unwrap();
+        assert_eq!(taken.len(), 63, "taking waits for nobody");
+        assert!(taken.iter().all(|taken| taken.lease.lane != lane));
+        assert_eq!(other.renew(old, &[lease]).await.unwrap().kept, [lease], "a renewal passes");
+        assert_eq!(waits().await.unwrap(), 1, "it waited all the time");
+        outbox.commit(operator).await;
+    };
+    let first = [verdict(0)];
+    let (outcomes, ()) = within(async { tokio::join!(outbox.store.fail(old, &first), meanwhile) }).await;
+    assert_eq!(outcomes.unwrap(), [VerdictOutcome::Waits { attempts: 1 }]);
+    outbox.run(OVER).await;
+    let taken = other.take(new, 64).await.unwrap();
+    assert!(taken.iter().any(|taken| taken.lease.lane == lane), "{taken:?}");
+    assert_eq!(outbox.store.fail(old, &[verdict(1)]).await.unwrap(), [VerdictOutcome::LaneLost]);
 }
 
 /// A relay's take that was begun before another one's, and reaches the row after it: what the other has just taken is not expired.

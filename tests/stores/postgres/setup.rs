@@ -54,6 +54,27 @@ async fn a_missing_lane_is_refused_with_the_command_that_mends_it() {
     refused_and_mended("DELETE FROM sales.events_lane WHERE lane = 17").await;
 }
 
+/// A lane is one of 64 numbers, each once: with 64 rows none is missing, which is why counting them is enough.
+#[tokio::test]
+async fn a_lane_that_does_not_exist_or_exists_already_cannot_be_made() {
+    let outbox = fresh!("outbox");
+    for statement in [
+        "INSERT INTO outbox_lane (lane) VALUES (64)",
+        "INSERT INTO outbox_lane (lane) VALUES (-1)",
+        "INSERT INTO outbox_lane (lane) VALUES (17)",
+        "INSERT INTO outbox_lane (lane) VALUES (NULL)",
+        "UPDATE outbox_lane SET lane = 64 WHERE lane = 17",
+        "UPDATE outbox_lane SET lane = 18 WHERE lane = 17",
+    ] {
+        let error = outbox.database.pool.execute(statement).await.unwrap_err();
+        let error = error.as_database_error().unwrap_or_else(|| panic!("{statement}: {error}"));
+        // Not null, unique, check.
+        let refused = ["23502", "23505", "23514"];
+        assert!(error.code().is_some_and(|code| refused.contains(&&*code)), "{statement}: {error}");
+    }
+    assert!(open(&outbox).await.is_ok());
+}
+
 #[tokio::test]
 async fn an_identity_that_was_lost_is_refused_with_the_command_that_mends_it() {
     refused_and_mended("DELETE FROM sales.events_meta").await;

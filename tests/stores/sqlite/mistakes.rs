@@ -151,6 +151,26 @@ async fn an_outbox_that_would_break_a_promise() {
     assert_says(&error, StoreErrorKind::Misconfigured, &["`outbox`", "AUTOINCREMENT"]);
 }
 
+/// A lane is one of 64 numbers, each once: with 64 rows none is missing, which is why counting them is enough.
+#[tokio::test]
+async fn a_lane_that_does_not_exist_or_exists_already() {
+    let outbox = Fresh::new().await;
+    for statement in [
+        "INSERT INTO outbox_lane (lane) VALUES (64)",
+        "INSERT INTO outbox_lane (lane) VALUES (-1)",
+        "INSERT INTO outbox_lane (lane) VALUES (17)",
+        // Null stands for the next number there is, which is the 65th.
+        "INSERT INTO outbox_lane (lane) VALUES (NULL)",
+        "UPDATE outbox_lane SET lane = 64 WHERE lane = 17",
+        "UPDATE outbox_lane SET lane = 18 WHERE lane = 17",
+    ] {
+        let error = sqlx::query(statement).execute(&outbox.pool).await.unwrap_err();
+        let error = error.as_database_error().unwrap_or_else(|| panic!("{statement}: {error}"));
+        assert!(error.is_check_violation() || error.is_unique_violation(), "{statement}: {error}");
+    }
+    assert!(outbox.store.open(RelayId::random()).await.is_ok());
+}
+
 #[tokio::test]
 async fn settings_under_which_a_promise_rests_on_luck() {
     let outbox = Fresh::new().await;
