@@ -12,6 +12,9 @@ use eventferry_tests::servers;
 
 use super::{Reported, builder, event, open, unchecked};
 
+/// How late the broker's refusal is, with the rule and without it: long enough for later events to be on their way.
+const LATE: Duration = Duration::from_millis(100);
+
 /// What a scene left behind.
 struct Outcome {
     log: Vec<String>,
@@ -36,13 +39,13 @@ fn text(token: u64) -> String {
 }
 
 /// The first event of a fresh session is refused by the broker while later ones follow it.
-async fn first_event_refused(proxy: &KafkaProxy, delay: Duration, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> Outcome {
+async fn first_event_refused(proxy: &KafkaProxy, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> Outcome {
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[("max.message.bytes", "2000")]).await;
     let publisher = change(unchecked(proxy.address())).build().expect("the settings are good");
     let mut session = open(&publisher).await;
     let mut reported = Reported::default();
-    proxy.delay_answers(delay);
+    proxy.delay_answers(LATE);
     for token in 0..2000 {
         let payload = if token == 0 { "x".repeat(5000) } else { text(token) };
         if session.hand_over(token, 0, event(topic.name(), payload)).is_err() {
@@ -60,7 +63,7 @@ async fn first_event_refused(proxy: &KafkaProxy, delay: Duration, change: fn(Kaf
 #[tokio::test]
 async fn an_event_refused_on_a_cold_partition_is_followed_by_none() {
     let Some(proxy) = KafkaProxy::start().await else { return };
-    let outcome = first_event_refused(&proxy, Duration::from_millis(10), |builder| builder).await;
+    let outcome = first_event_refused(&proxy, |builder| builder).await;
     assert_eq!(
         outcome.log,
         Vec::<String>::new(),
@@ -80,7 +83,7 @@ async fn an_event_refused_on_a_cold_partition_is_followed_by_none() {
 #[tokio::test]
 async fn without_the_warm_rule_events_overtake_a_refused_one() {
     let Some(proxy) = KafkaProxy::start().await else { return };
-    let outcome = first_event_refused(&proxy, Duration::from_millis(100), KafkaPublisherBuilder::without_the_warm_rule).await;
+    let outcome = first_event_refused(&proxy, KafkaPublisherBuilder::without_the_warm_rule).await;
     assert!(
         !outcome.log.is_empty(),
         "if nothing overtakes here, the test above proves nothing any more"
@@ -249,12 +252,11 @@ async fn a_partition_idle_for_longer_than_the_broker_remembers_is_cold_again() {
     )]
     tokio::time::sleep(Duration::from_millis(7_500)).await;
 
-    proxy.delay_answers(Duration::from_millis(10));
+    proxy.delay_answers(LATE);
     let outcome = refusing.refused().await;
     assert_eq!(outcome.log, [text(0)], "nothing may be in the log after the refused event");
     assert_eq!(outcome.reported.delivered(), [0]);
     assert_eq!(outcome.reported.errors()[0].0, 1);
-    proxy.delay_answers(Duration::from_millis(100));
     let outcome = overtaking.refused().await;
     assert!(
         outcome.log.len() > 1,
