@@ -127,6 +127,13 @@ async fn of_two_sessions_in_one_seat_the_older_one_is_fenced_and_delivers_nothin
     assert_eq!(reported.delivered(), [0]);
     assert_eq!(reported.errors().len(), 1);
 
+    // The same seat under another prefix is another id.
+    let other = builder(&brokers).transactions(LIMIT).transactional_id_prefix("mine");
+    let mut elsewhere = take(&other.build().unwrap(), topic.name(), 3).await;
+    let mut reported = Reported::default();
+    elsewhere.hand_over(0, 0, event(topic.name(), "elsewhere")).unwrap();
+    reported.until("its delivery", elsewhere.as_mut(), |r| r.0.len() == 1).await;
+    reported.close(elsewhere).await;
     let mut reported = Reported::default();
     younger.hand_over(0, 0, event(topic.name(), "younger")).unwrap();
     reported.until("its delivery", younger.as_mut(), |r| r.0.len() == 1).await;
@@ -137,7 +144,7 @@ async fn of_two_sessions_in_one_seat_the_older_one_is_fenced_and_delivers_nothin
     reported.until("its delivery", neighbour.as_mut(), |r| r.0.len() == 1).await;
     assert!(!reported.failed(), "another group is another seat: {:?}", reported.errors());
     reported.close(neighbour).await;
-    assert_eq!(topic.texts(0).await, ["0", "younger", "neighbour"]);
+    assert_eq!(topic.texts(0).await, ["0", "elsewhere", "younger", "neighbour"]);
 }
 
 fn through(proxy: &KafkaProxy) -> KafkaPublisherBuilder {
@@ -246,11 +253,7 @@ async fn what_goes_alone_goes_outside_of_transactions() {
 async fn sessions_end_however_they_are_left() {
     let Some(brokers) = servers::require("kafka") else { return };
     let topic = TestTopic::create(&brokers, 1, &[]).await;
-    let publisher = builder(&brokers)
-        .transactions(LIMIT)
-        .transactional_id_prefix("mine")
-        .build()
-        .unwrap();
+    let publisher = builder(&brokers).transactions(LIMIT).build().unwrap();
     let mut reported = Reported::default();
     let session = take(&publisher, topic.name(), 0).await;
     reported.close(session).await;

@@ -280,6 +280,11 @@ mod tests {
         ] {
             assert_eq!(transactional.get(name), Some(value), "{name}");
         }
+        let mine = Settings {
+            transactional_id_prefix: "mine".to_owned(),
+            ..settings.clone()
+        };
+        assert_eq!(mine.transactional_id(Seat::new("shop", 3)), "mine-shop-3");
         assert_eq!(settings.alone().get("message.send.max.retries"), Some("0"));
         assert_eq!(settings.alone().get("message.timeout.ms"), Some("3000"));
     }
