@@ -184,6 +184,7 @@ fn the_tests_that_the_readme_names_exist() {
         "tests/ui",
         "tests/derive",
         "tests/examples",
+        "tests/architecture",
         "eventferry/src",
     ] {
         rust_files(&root.join(folder), &mut files);

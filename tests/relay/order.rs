@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use eventferry::{MessageId, OpenTransaction, TableName};
+use eventferry::{IncomingMessage, MessageId, OpenTransaction, TableName};
 
-use crate::rig::{Comparison, Ledger, Rig, soon};
+use crate::rig::{Comparison, Ledger, Process, Rig, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_commits_is_delivered_in_order_and_what_rolls_back_is_not() {
@@ -114,4 +114,36 @@ async fn a_large_payload_waits_in_the_table_and_keeps_its_place() {
         8
     );
     relay.stop().await.unwrap();
+}
+
+/// A relay in a process of its own, built without any event type: what it carries is nothing it could read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_carries_bytes_and_headers_that_mean_nothing_to_it() {
+    let Some(rig) = Rig::new(1, &[]).await else { return };
+    let payloads: [Option<&[u8]>; 4] = [Some(b"\0\x01\xff\xfe"), Some(b""), None, Some(b"{\"not\": closed")];
+    let records: Vec<_> = (0..)
+        .zip(payloads)
+        .map(|(n, payload)| {
+            let mut record = rig.record("a", n);
+            record.event_type = format!("Unheard{n}");
+            "application/x-nobody-knows".clone_into(&mut record.content_type);
+            record.payload = payload.map(<[u8]>::to_vec);
+            record.headers.set("tenant", format!("Zoë {n}"));
+            record
+        })
+        .collect();
+    rig.write(records).await;
+    let mut relay = Process::start(&rig).await;
+    relay.acked(4).await;
+    relay.stop().await;
+    let log = rig.topic.log().await;
+    assert_eq!(log.len(), 4);
+    for ((n, payload), record) in (0..).zip(payloads).zip(&log) {
+        let header = |name: &str| record.header(name).map(|value| String::from_utf8(value.to_vec()).unwrap());
+        assert_eq!(record.payload.as_deref(), payload, "event {n}");
+        assert_eq!(record.key.as_deref(), Some(&b"a"[..]));
+        assert_eq!(header("event-type"), Some(format!("Unheard{n}")));
+        assert_eq!(header("content-type").as_deref(), Some("application/x-nobody-knows"));
+        assert_eq!(header("tenant"), Some(format!("Zoë {n}")));
+    }
 }
