@@ -160,14 +160,23 @@ impl TestTopic {
             .expect("the reader does not panic")
     }
 
+    /// The same with what stands in aborted and unfinished transactions.
+    ///
+    /// # Panics
+    /// If the broker cannot be read.
+    pub async fn uncommitted(&self) -> Vec<Logged> {
+        let (brokers, topic) = (self.brokers.clone(), self.name.clone());
+        tokio::task::spawn_blocking(move || read(&brokers, &topic, "read_uncommitted"))
+            .await
+            .expect("the reader does not panic")
+    }
+
     /// The payloads of one partition as text, those of aborted and unfinished transactions too.
     ///
     /// # Panics
     /// If the broker cannot be read.
     pub async fn uncommitted_texts(&self, partition: i32) -> Vec<String> {
-        let (brokers, topic) = (self.brokers.clone(), self.name.clone());
-        let log = tokio::task::spawn_blocking(move || read(&brokers, &topic, "read_uncommitted")).await;
-        let log = log.expect("the reader does not panic").into_iter();
+        let log = self.uncommitted().await.into_iter();
         let payloads = log
             .filter(|logged| logged.partition == partition)
             .map(|logged| logged.payload.unwrap_or_default());
