@@ -1,9 +1,11 @@
 //! A session whose messages are changed on their way, for publishers around another one.
 
+use std::mem;
+
 use crate::event::Message;
 use crate::publish::{BoxFuture, Full, PublishError, PublishErrorKind, Report, Scope, Session};
 
-/// What changes a message, without waiting. What was changed already is left alone: a message may come back for want of room.
+/// What changes a message, without waiting. What was changed already is left alone: a message comes back for want of room as it was handed on.
 pub(super) trait Rewrite: Send {
     fn rewrite(&self, message: &mut Message) -> Result<(), PublishError>;
 }
@@ -11,7 +13,9 @@ pub(super) trait Rewrite: Send {
 pub(super) struct RewrittenSession<R> {
     session: Box<dyn Session>,
     rewrite: R,
-    refused: Vec<Report>,
+    /// Of an event that could not be changed; the session is over then, as after any failure.
+    refused: Option<Report>,
+    over: bool,
 }
 
 impl<R: Rewrite + 'static> RewrittenSession<R> {
@@ -19,7 +23,8 @@ impl<R: Rewrite + 'static> RewrittenSession<R> {
         Box::new(Self {
             session,
             rewrite,
-            refused: Vec::new(),
+            refused: None,
+            over: false,
         })
     }
 }
@@ -34,21 +39,26 @@ pub(super) fn gone() -> PublishError {
 
 impl<R: Rewrite + 'static> Session for RewrittenSession<R> {
     fn hand_over(&mut self, token: u64, partition: i32, mut message: Message) -> Result<(), Full> {
+        // An event behind one that failed may be of the same aggregate.
+        if self.over {
+            return Err(Full(message));
+        }
         match self.rewrite.rewrite(&mut message) {
             Ok(()) => self.session.hand_over(token, partition, message),
             Err(error) => {
-                self.refused.push(Report::new(token, Err(error)));
+                self.over = true;
+                self.refused = Some(Report::new(token, Err(error)));
                 Ok(())
             }
         }
     }
 
     fn reports(&mut self) -> BoxFuture<'_, Vec<Report>> {
-        if self.refused.is_empty() {
-            return self.session.reports();
+        match &mut self.refused {
+            // Taken when the wait ends and not when it begins: a wait may be dropped before anybody looks at it.
+            Some(_) => Box::pin(async { mem::take(&mut self.refused).into_iter().collect() }),
+            None => self.session.reports(),
         }
-        let refused = std::mem::take(&mut self.refused);
-        Box::pin(async { refused })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Vec<Report>> {
@@ -57,5 +67,115 @@ impl<R: Rewrite + 'static> Session for RewrittenSession<R> {
             reports.extend(self.refused);
             reports
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::publish::Delivery;
+
+    /// What the session within was given, and how much more it takes.
+    #[derive(Clone, Default)]
+    struct Within(Arc<Mutex<(Vec<Message>, usize)>>);
+
+    impl Within {
+        fn topics(&self) -> Vec<String> {
+            self.0.lock().unwrap().0.iter().map(|message| message.topic.clone()).collect()
+        }
+
+        fn make_room(&self, places: usize) {
+            self.0.lock().unwrap().1 += places;
+        }
+    }
+
+    impl Session for Within {
+        fn hand_over(&mut self, _: u64, _: i32, message: Message) -> Result<(), Full> {
+            let mut inner = self.0.lock().unwrap();
+            inner.1 = match inner.1.checked_sub(1) {
+                Some(left) => left,
+                None => return Err(Full(message)),
+            };
+            inner.0.push(message);
+            Ok(())
+        }
+
+        fn reports(&mut self) -> BoxFuture<'_, Vec<Report>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn close(self: Box<Self>) -> BoxFuture<'static, Vec<Report>> {
+            Box::pin(async { vec![Report::new(1, Ok(Delivery::at(0, 0)))] })
+        }
+    }
+
+    /// Marks a message once, and cannot mark those of the topic `bad`.
+    struct Mark;
+
+    impl Rewrite for Mark {
+        fn rewrite(&self, message: &mut Message) -> Result<(), PublishError> {
+            match message.topic.as_str() {
+                "bad" => Err(gone()),
+                topic if topic.ends_with('!') => Ok(()),
+                _ => {
+                    message.topic.push('!');
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn session(room: usize) -> (Within, Box<dyn Session>) {
+        let within = Within::default();
+        within.make_room(room);
+        (within.clone(), RewrittenSession::boxed(Box::new(within), Mark))
+    }
+
+    fn tokens(reports: &[Report]) -> Vec<(u64, bool)> {
+        reports.iter().map(|report| (report.token, report.result.is_ok())).collect()
+    }
+
+    #[tokio::test]
+    async fn after_an_event_that_could_not_be_changed_none_is_handed_on() {
+        let (within, mut session) = session(10);
+        assert!(session.hand_over(1, 0, Message::new("a", "")).is_ok());
+        assert!(session.hand_over(2, 0, Message::new("bad", "")).is_ok());
+        let Err(Full(back)) = session.hand_over(3, 0, Message::new("b", "")) else {
+            panic!("an event passed the one before it");
+        };
+        assert_eq!(back.topic, "b");
+        assert_eq!(tokens(&session.reports().await), [(2, false)]);
+        assert!(session.hand_over(3, 0, back).is_err(), "it is over for good");
+        assert_eq!(within.topics(), ["a!"]);
+        assert_eq!(tokens(&session.close().await), [(1, true)], "and nothing is reported twice");
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_dropped_before_it_began_loses_no_report() {
+        let (_, mut session) = session(10);
+        assert!(session.hand_over(2, 0, Message::new("bad", "")).is_ok());
+        drop(session.reports());
+        assert_eq!(tokens(&session.reports().await), [(2, false)]);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waited_for_is_reported_at_the_end() {
+        let (_, mut session) = session(10);
+        assert!(session.hand_over(1, 0, Message::new("a", "")).is_ok());
+        assert!(session.hand_over(2, 0, Message::new("bad", "")).is_ok());
+        assert_eq!(tokens(&session.close().await), [(1, true), (2, false)]);
+    }
+
+    #[test]
+    fn what_comes_back_for_want_of_room_is_changed_once() {
+        let (within, mut session) = session(0);
+        let Err(Full(back)) = session.hand_over(1, 0, Message::new("a", "")) else {
+            panic!("there was no room");
+        };
+        within.make_room(1);
+        assert!(session.hand_over(1, 0, back).is_ok());
+        assert_eq!(within.topics(), ["a!"]);
     }
 }
