@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use apache_avro::AvroSchema;
+use eventferry::codec::AesGcmKeys;
 use eventferry::store::postgres::PostgresStore;
-use eventferry::{IncomingMessage, OutboxEvent, TableName, define_outbox};
+use eventferry::{DecodeErrorKind, IncomingMessage, OutboxEvent, TableName, define_outbox};
 use eventferry_tests::kafka::TestTopic;
 use eventferry_tests::own_postgres::OwnPostgres;
 use eventferry_tests::servers;
@@ -28,10 +30,20 @@ struct OrderCreated {
     note: String,
 }
 
+/// Its bytes are no text: one of them is 0, and others are no UTF-8.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AvroSchema, OutboxEvent)]
+#[outbox(topic = TOPIC, aggregate_type = "order", format = "avro", version = 2)]
+struct OrderPaid {
+    #[outbox(aggregate_id)]
+    order_id: i64,
+    cents: Vec<i64>,
+    by: Option<String>,
+}
+
 define_outbox! {
     type ShopEvents;
     #[derive(Debug, PartialEq)]
-    enum ShopEvent { OrderCreated }
+    enum ShopEvent { OrderCreated, OrderPaid }
 }
 
 /// A Kafka Connect of the test's own; gone with the value, and with the test's process.
@@ -172,17 +184,36 @@ async fn debezium_carries_the_outbox_and_our_consumer_decodes_it() {
     let mut tx = pool.begin().await.unwrap();
     events.enqueue(&mut tx, order(9)).await.unwrap();
     tx.rollback().await.unwrap();
+    let paid = OrderPaid {
+        order_id: 1,
+        cents: vec![0, -1, i64::MAX, -64, 200],
+        by: None,
+    };
+    let sealed = events.clone().encrypted(AesGcmKeys::new("k", [7; 32]));
     let mut tx = pool.begin().await.unwrap();
     events.enqueue(&mut tx, order(1)).await.unwrap();
+    events.enqueue(&mut tx, paid.clone()).await.unwrap();
+    sealed.enqueue(&mut tx, order(3)).await.unwrap();
     tx.commit().await.unwrap();
     // What our side does to rows later is none of Debezium's business.
     pool.execute("UPDATE outbox SET status = 2 WHERE id = 1; DELETE FROM outbox WHERE id = 2")
         .await
         .unwrap();
 
-    let log = until("three events arrive", async || Some(topic.log().await).filter(|log| log.len() >= 3)).await;
+    let mut log = until("five events arrive", async || Some(topic.log().await).filter(|log| log.len() >= 5)).await;
+    let unopened = log.pop().unwrap();
     let decoded: Vec<_> = log.iter().map(|message| events.decode(message).unwrap()).collect();
-    assert_eq!(decoded, [order(1), order(2), order(1)].map(ShopEvent::OrderCreated));
+    let created = [order(1), order(2), order(1)].map(ShopEvent::OrderCreated);
+    assert_eq!(decoded, created.into_iter().chain([ShopEvent::OrderPaid(paid)]).collect::<Vec<_>>());
+    let avro = &log[3];
+    assert_eq!(
+        (avro.event_type(), avro.event_version(), avro.text_header("content-type")),
+        (Some("OrderPaid"), Some(2), Some("avro/binary"))
+    );
+    assert!(events.checked_decode().unwrap().decode(avro).is_ok());
+    // Which key it was stays in the table, so nobody can open it; it is refused, by those with the key too.
+    assert_eq!((unopened.aggregate_id(), unopened.header("event-key-id")), (Some("3"), None));
+    assert_eq!(sealed.decode(&unopened).unwrap_err().kind(), DecodeErrorKind::Undecodable);
     assert_eq!(log[0].message_id(), Some(first));
     assert_eq!(
         (log[0].aggregate_type(), log[0].aggregate_id(), log[0].event_version()),

@@ -4,11 +4,16 @@
 #![expect(clippy::print_stderr, reason = "seeds and figures belong to the report of a run")]
 
 mod away;
+#[cfg(feature = "schema-registry")]
+mod cloud_events;
 mod cluster;
 mod crash;
 mod crash_poison;
 mod dead_letters;
+#[cfg(all(feature = "schema-registry", feature = "encryption"))]
 mod debezium;
+#[cfg(all(feature = "schema-registry", feature = "encryption"))]
+mod encrypted;
 mod failure;
 #[cfg(feature = "schema-registry")]
 mod framed;
