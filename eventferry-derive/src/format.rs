@@ -1,5 +1,7 @@
 //! The format of an event: which one, where its schema stands, and what it cannot carry.
 
+use std::path::Path;
+
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
@@ -52,6 +54,9 @@ impl Format {
     /// The type of the format, and what has to stand beside the impl for it.
     pub(crate) fn tokens(&self, event: &Event<'_>, private: &TokenStream) -> (TokenStream, TokenStream) {
         let name = match &self.chosen {
+            // Beside the error that says so: JSON would ask for what the event's own format never needs.
+            None if self.name.is_some() => return (quote!(#private::NotUnderstood), TokenStream::new()),
+            Some(Chosen::Protobuf) if self.schema.is_none() => return (quote!(#private::NotUnderstood), TokenStream::new()),
             None | Some(Chosen::Json) => return (quote!(#private::Json), TokenStream::new()),
             Some(Chosen::Own(ty)) => return (ty.to_token_stream(), TokenStream::new()),
             Some(Chosen::Avro) => quote!(Avro),
@@ -65,10 +70,14 @@ impl Format {
         };
         let ident = &event.input.ident;
         let doc = format!("The schema of `{ident}`, as its file has it.");
-        let text = quote!(::core::include_str!(
-            ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/", #path)
-        ));
-        // A file that is not there is reported at its name.
+        // Beside the error that says so, a file that is not there is empty.
+        let text = if is_there(path) {
+            quote!(::core::include_str!(
+                ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/", #path)
+            ))
+        } else {
+            quote!("")
+        };
         let text = spanned(text, path.span());
         let (bound, message) = match &self.chosen {
             Some(Chosen::Protobuf) => {
@@ -143,11 +152,25 @@ fn text(ctxt: &Ctxt, item: &Item, example: &str) -> Option<(Ident, LitStr)> {
     literal.map(|literal| (name.clone(), literal))
 }
 
+/// Whether there is the file that `schema` names. The compiler would look for it by a path that its author never wrote, and show that one.
+fn is_there(path: &LitStr) -> bool {
+    // Other build tools than cargo may not say where the crate is; then the compiler finds out.
+    std::env::var("CARGO_MANIFEST_DIR").map_or(true, |folder| Path::new(&format!("{folder}/{}", path.value())).is_file())
+}
+
 /// `schema` and `message` say something of a format that has them, and a format that needs a file names it.
 pub(crate) fn has_its_file(ctxt: &Ctxt, event: &Event<'_>) {
     let format = &event.format;
     if event.view_of.is_some() || ctxt.mentions("format") || ctxt.mentions("schema") {
         return;
+    }
+    if let (Some(Chosen::Avro | Chosen::Protobuf), Some((_, path))) = (&format.chosen, &format.schema)
+        && !is_there(path)
+    {
+        ctxt.error(
+            path,
+            "there is no such file; its path begins at the folder of this crate's `Cargo.toml`",
+        );
     }
     match &format.chosen {
         Some(Chosen::Protobuf) => {

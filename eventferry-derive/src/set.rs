@@ -186,9 +186,14 @@ pub(crate) fn expand(set: &Set) -> TokenStream {
     let variants = set.entries.iter().map(variant);
     let enumeration = {
         let Item { attrs, vis, keyword, .. } = &set.events;
-        // Variants are called like their events, and those of one aggregate often begin alike.
+        // Those of one aggregate often begin alike.
         quote! {
-            #[allow(clippy::enum_variant_names, clippy::allow_attributes, reason = "a variant is called like its event")]
+            #[allow(
+                clippy::enum_variant_names,
+                clippy::large_enum_variant,
+                clippy::allow_attributes,
+                reason = "variants are called after events, and hold them as they are"
+            )]
             #(#attrs)* #vis #keyword #name { #(#variants),* }
         }
     };
@@ -263,7 +268,7 @@ fn logic(set: &Set, private: &TokenStream) -> TokenStream {
     let distinct = spanned(quote!(const _: () = #private::assert_distinct::<#name>();), name.span());
     quote! {
         const _: () = {
-            #[allow(dead_code, clippy::allow_attributes, reason = "a variant is the place of an event, and only some are asked for")]
+            #[allow(dead_code, clippy::enum_variant_names, clippy::allow_attributes, reason = "a variant is the place of an event, and only some are asked for")]
             #position
             #[automatically_derived]
             impl #private::EventSet for #name {

@@ -5,6 +5,8 @@ pub use std::fmt::Display;
 pub use std::option::Option;
 pub use std::string::String;
 
+use crate::codec::{Checker, CodecError, Contract, Decode, Describe, Encode, Format};
+
 #[cfg(feature = "json")]
 pub use crate::codec::Json;
 #[cfg(feature = "avro")]
@@ -14,6 +16,40 @@ pub use crate::codec::protobuf::{ProtoFile, Protobuf};
 pub use crate::event::check::{check_header, check_label, check_topic, check_upcast, check_version};
 pub use crate::event::{Headers, Oldest, OutboxEvent, UpcastFrom};
 pub use crate::registry::{Entry, EventOf, EventSet, Outbox};
+
+/// Stands beside the error of a derive that did not understand the format. It can do everything, so that one mistake gives one error.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NotUnderstood;
+
+impl Format for NotUnderstood {
+    const CONTENT_TYPE: &'static str = "";
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: ?Sized> Encode<E> for NotUnderstood {
+    fn encode(_: &E) -> Result<Vec<u8>, CodecError> {
+        Ok(Vec::new())
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E> Decode<'_, E> for NotUnderstood {
+    fn decode(_: &[u8]) -> Result<E, CodecError> {
+        Err(CodecError::decode("its format is not known"))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: ?Sized> Describe<E> for NotUnderstood {
+    fn schema(_: Contract) -> String {
+        String::new()
+    }
+
+    fn checker(_: Contract) -> Result<Checker, CodecError> {
+        Ok(None)
+    }
+}
 
 /// A field or an expression as the text of an id, a key or a header.
 pub fn text<T: Display + ?Sized>(value: &T) -> String {

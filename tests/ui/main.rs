@@ -1,6 +1,8 @@
 //! What the compiler says to a user's mistakes: one mistake per file, named after the mistake, with the answer beside it. What it must
 //! accept stands in `pass/`, as modules of this test: there it is compiled once, with everything else.
 
+#[path = "pass/alike.rs"]
+mod alike;
 #[path = "pass/names_of_the_user.rs"]
 mod names_of_the_user;
 #[path = "pass/transactions.rs"]

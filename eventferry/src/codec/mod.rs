@@ -86,7 +86,10 @@ pub trait Format {
 /// What it returns are the bytes that are checked, and, if they pass, the very bytes that are stored.
 #[diagnostic::on_unimplemented(
     message = "`{E}` cannot be written as `{Self}`",
-    note = "JSON needs `#[derive(serde::Serialize)]` on the event and the feature `json-schema` of eventferry, which checks what is written"
+    note = "JSON needs `#[derive(serde::Serialize)]` on the event and the feature `json-schema` of eventferry, which checks what is written",
+    note = "Avro needs `#[derive(serde::Serialize, apache_avro::AvroSchema)]`, or `serde::Serialize` alone where `schema = \"…\"` names the file",
+    note = "Protobuf needs `#[derive(prost::Message)]`",
+    note = "a format of your own needs `impl eventferry::codec::Encode<{E}>`"
 )]
 pub trait Encode<E: ?Sized>: Format {
     /// Writes an event.
@@ -99,7 +102,10 @@ pub trait Encode<E: ?Sized>: Format {
 /// A format that can read `E`, borrowing from the bytes where `E` does.
 #[diagnostic::on_unimplemented(
     message = "`{E}` cannot be read as `{Self}`",
-    note = "JSON needs `#[derive(serde::Deserialize)]` on the event"
+    note = "JSON needs `#[derive(serde::Deserialize)]` on the event",
+    note = "Avro needs the same on a type that borrows nothing but by `Cow`, and `#[derive(apache_avro::AvroSchema)]` or a file in `schema = \"…\"`",
+    note = "Protobuf needs `#[derive(prost::Message)]`",
+    note = "a format of your own needs `impl<'de> eventferry::codec::Decode<'de, {E}>`"
 )]
 pub trait Decode<'de, E>: Format {
     /// Reads an event.
@@ -125,7 +131,10 @@ pub type Checker = Option<Box<dyn Check>>;
 /// A format that can say what an `E` looks like.
 #[diagnostic::on_unimplemented(
     message = "`{E}` has no schema in the format `{Self}`",
-    note = "JSON needs `#[derive(schemars::JsonSchema)]` on the event"
+    note = "JSON needs `#[derive(schemars::JsonSchema)]` on the event",
+    note = "Avro needs `#[derive(apache_avro::AvroSchema)]`, or a file in `schema = \"…\"` and `#[derive(serde::Serialize, serde::Deserialize)]`",
+    note = "Protobuf needs `#[derive(prost::Message)]` and a file in `schema = \"…\"`",
+    note = "a format of your own needs `impl eventferry::codec::Describe<{E}>`"
 )]
 pub trait Describe<E: ?Sized>: Format {
     /// The schema, as the format's tools read it.

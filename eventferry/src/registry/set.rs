@@ -13,7 +13,11 @@ use crate::schema::Schema;
 /// Implemented for every such event; nothing to write.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be listed in `define_outbox!`",
-    note = "a listed event derives `OutboxEvent`, `serde::Deserialize` and `schemars::JsonSchema`"
+    note = "a listed event derives `OutboxEvent`, and what its format needs",
+    note = "JSON needs `#[derive(serde::Deserialize, schemars::JsonSchema)]`",
+    note = "Avro needs `#[derive(serde::Deserialize, apache_avro::AvroSchema)]`, or `#[derive(serde::Serialize, serde::Deserialize)]` and a file: `schema = \"…\"`",
+    note = "Protobuf needs `#[derive(prost::Message)]` and a file: `schema = \"…\"`",
+    note = "a format of your own needs `impl Decode<'_, {Self}>` and `impl Describe<{Self}>`, both of `eventferry::codec`"
 )]
 pub trait Listable: OutboxEvent + for<'de> Versions<'de> + History {}
 
