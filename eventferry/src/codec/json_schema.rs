@@ -12,6 +12,9 @@ use crate::codec::{Check, CodecError, Encode, Json, Violation};
 
 /// The most violations that one error tells of.
 const MOST: usize = 16;
+/// Of a payload with more values than this, one error tells of the first violation only: the library finds all of them before it gives the
+/// first away, at up to two kilobytes each.
+const LISTED: usize = 1_000;
 
 impl<E: Serialize + ?Sized> Encode<E> for Json {
     fn encode(event: &E) -> Result<Vec<u8>, CodecError> {
@@ -78,16 +81,25 @@ impl Check for JsonSchemaCheck {
         if self.validator.is_valid(&value) {
             return Ok(());
         }
-        let mut violations: Vec<_> = self
-            .validator
-            .iter_errors(&value)
-            .take(MOST)
-            .map(|e| self.violation(&value, &e))
-            .collect();
+        let violation = |error| self.violation(&value, &error);
+        let mut violations: Vec<_> = if values(&value) <= LISTED {
+            self.validator.iter_errors(&value).take(MOST).map(violation).collect()
+        } else {
+            self.validator.validate(&value).err().into_iter().map(violation).collect()
+        };
         if violations.is_empty() {
             violations.push(Violation::new("", "schema", "is not what the schema describes"));
         }
         Err(CodecError::refused(violations))
+    }
+}
+
+/// How many values a value consists of, itself included.
+fn values(value: &Value) -> usize {
+    match value {
+        Value::Object(inner) => 1 + inner.values().map(values).sum::<usize>(),
+        Value::Array(items) => 1 + items.iter().map(values).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
     }
 }
 
