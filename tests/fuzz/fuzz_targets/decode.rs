@@ -1,29 +1,64 @@
 #![no_main]
-//! Payloads: the first byte says as which event the rest is decoded. What decodes is written again and must then be allowed.
+//! Payloads: the first byte says as which event the rest is decoded. What a reader that checks takes is taken by every other, and is written
+//! again as what such a reader takes; what is shown to people is JSON, whatever came.
 
 use std::sync::LazyLock;
 
-use eventferry::Message;
+use eventferry::codec::{CodecError, Encode};
+use eventferry::{DecodeError, Message, OutboxEvent};
 use eventferry_fuzz::{Thing, Things};
 use libfuzzer_sys::fuzz_target;
 
-static EVENTS: LazyLock<(Things, Things)> = LazyLock::new(|| {
-    let events = Things::new().expect("schemas");
-    (events.clone(), events.checked_decode().expect("schemas"))
+struct Readers {
+    plain: Things,
+    checked: Things,
+    strict: Things,
+    both: Things,
+}
+
+static READERS: LazyLock<Readers> = LazyLock::new(|| {
+    let plain = Things::new().expect("schemas");
+    let checked = plain.clone().checked_decode().expect("schemas");
+    let strict = plain.clone().strict().expect("schemas");
+    let both = checked.clone().strict().expect("schemas");
+    Readers {
+        plain,
+        checked,
+        strict,
+        both,
+    }
 });
+
+fn encoded<E: OutboxEvent<Format: Encode<E>>>(event: &E) -> Result<Vec<u8>, CodecError> {
+    E::Format::encode(event)
+}
+
+/// Whether it was read; an error has to have a text.
+fn read(found: Result<Thing, DecodeError>) -> Option<Thing> {
+    found.inspect_err(|error| assert!(!error.to_string().is_empty())).ok()
+}
 
 fuzz_target!(|data: &[u8]| {
     let Some((which, payload)) = data.split_first() else { return };
     let (topic, name) = [("json", "AsJson"), ("avro", "AsAvro"), ("proto", "AsProto")][usize::from(which % 3)];
-    let message = Message::new(topic, payload).with_header("event-type", name);
-    let (plain, checked) = &*EVENTS;
-    if let Err(error) = checked.decode(&message) {
-        let _ = error.to_string();
-    }
-    match plain.decode(&message) {
-        Ok(Thing::AsJson(event)) => drop(plain.event(event)),
-        Ok(Thing::AsAvro(event)) => drop(plain.event(event)),
-        Ok(Thing::AsProto(event)) => drop(plain.event(event)),
-        Err(error) => drop(error.to_string()),
-    }
+    let message = |payload: &[u8]| Message::new(topic, payload).with_header("event-type", name);
+    let (sent, readers) = (message(payload), &*READERS);
+    let shown = readers.plain.masked(&sent);
+    assert!(serde_json::from_str::<serde_json::Value>(&shown).is_ok(), "{shown}");
+    let plain = read(readers.plain.decode(&sent));
+    let checked = read(readers.checked.decode(&sent));
+    let strict = read(readers.strict.decode(&sent));
+    let both = read(readers.both.decode(&sent));
+    assert!(plain.is_some() || (checked.is_none() && strict.is_none()));
+    assert_eq!(both.is_some(), checked.is_some() && strict.is_some());
+    let Some(event) = checked else { return };
+    let again = match &event {
+        Thing::AsJson(event) => encoded(event),
+        Thing::AsAvro(event) => encoded(event),
+        Thing::AsProto(event) => encoded(event),
+    };
+    let again = again.expect("what was read can be written");
+    let again = readers.both.decode(&message(&again)).expect("what is written is allowed");
+    // As texts: a number that is none is not equal to itself.
+    assert_eq!(format!("{again:?}"), format!("{event:?}"));
 });
