@@ -241,7 +241,7 @@ pub trait Store: Send + Sync + 'static {
     fn renew(&self, relay: RelayId, held: &[LaneLease]) -> impl Future<Output = Result<Renewed, StoreError>> + Send;
 
     /// Takes up to `limit` lanes that nobody holds or whose lease is over; the epoch of each rises by one, and so does the count of deaths
-    /// of those that somebody else held.
+    /// of those that somebody else held until its lease was over and who was not heard of since.
     ///
     /// A lease is over when its end is not within one lease length from now: in the past, or so far ahead that the clock was stepped back.
     fn take(&self, relay: RelayId, limit: u8) -> impl Future<Output = Result<Vec<Taken>, StoreError>> + Send;
@@ -261,7 +261,7 @@ pub trait Store: Send + Sync + 'static {
     fn forgive(&self, relay: RelayId, lanes: &[LaneLease]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Hands lanes back, so that another relay may take them at once; leases that are no longer ours are left alone. Their counts of deaths
-    /// are 0 then.
+    /// stay: the event that ended their owners may not have been sent since.
     fn release(&self, relay: RelayId, lanes: &[LaneLease]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Forgets this relay: it no longer counts as alive.

@@ -40,6 +40,8 @@ pub(super) struct Alone {
     waiting: VecDeque<QueueKey>,
     /// A suspect waits for the plain calls under way to end.
     crowded: bool,
+    /// Some lane is read with care.
+    caring: bool,
     /// Careful events to go until every lane is well.
     left: usize,
     /// The event that did it is dead.
@@ -111,6 +113,17 @@ impl Alone {
         self.crowded || self.one.as_ref().is_some_and(|one| one.reason == Reason::Suspect)
     }
 
+    /// Whether there is no reason for care any more: the event was found, or enough of them went well.
+    fn has_cared_enough(&self) -> bool {
+        self.found || self.left == 0
+    }
+
+    /// Whether an event carries an attempt that was counted before it was made, and is not answered for yet: what goes beside it could end
+    /// the process with it.
+    fn has_counted(&self) -> bool {
+        !self.delivered.is_empty() || self.one.as_ref().is_some_and(|one| one.reason == Reason::Crash)
+    }
+
     /// An answer to a question without events is awaited before an outage is over.
     pub(super) fn is_asked(&self) -> bool {
         self.probe.is_some()
@@ -121,8 +134,9 @@ impl Core {
     /// The first row of a queue goes alone, now or when the one before it has.
     pub(super) fn go_alone(&mut self, key: QueueKey, lease: LaneLease, topic: u32, reason: Reason) {
         let crowded = reason == Reason::Suspect && self.plain_in_flight > 0;
+        let enough = reason == Reason::Crash && self.alone.has_cared_enough();
         let Some(queue) = self.queues.get_mut(&key) else { return };
-        if self.alone.one.is_some() || crowded {
+        if self.alone.one.is_some() || crowded || enough {
             self.alone.crowded |= crowded;
             queue.waiting = true;
             self.alone.waiting.push_back(key);
@@ -382,10 +396,18 @@ impl Core {
     pub(super) fn note_deaths(&mut self, deaths: u32) -> bool {
         let careful = deaths >= DEATHS;
         if careful {
+            self.alone.caring = true;
             self.alone.left = self.config.window.min(CAREFUL_EVENTS);
             self.alone.found = false;
         }
         careful
+    }
+
+    /// Ends care as soon as there is no more reason for it.
+    pub(super) fn tend_care(&mut self) {
+        if self.alone.caring && self.alone.has_cared_enough() && !self.alone.has_counted() {
+            self.tend_careful();
+        }
     }
 
     /// Finds lanes that are well again, and says so.
@@ -408,14 +430,15 @@ impl Core {
                 busy[usize::from(queue.lane % crate::outbox::LANES)] = true;
             }
         }
+        let enough = self.alone.has_cared_enough() && !self.alone.has_counted();
         let mut well = Vec::new();
         let mut careful = 0;
         for (lane, busy) in self.lanes.iter_mut().zip(busy) {
             let Some(lease) = lane.lease else { continue };
             if lane.careful {
                 // Due rows are read by themselves, and later: one of them may be the event.
-                let well = self.alone.found || lane.caught_up && lane.due_seen && !busy && lane.open == 0;
-                if well || self.alone.left == 0 {
+                let well = lane.caught_up && lane.due_seen && !busy && lane.open == 0 || enough && self.alone.found;
+                if well || enough {
                     lane.careful = false;
                     // Where enough events went well and nothing was found, one more death within the minute is careful again.
                     lane.well_at = if well { now } else { now + WELL_AFTER };
@@ -432,10 +455,12 @@ impl Core {
             let notice = if careful > 0 {
                 Notice::Careful { lanes: careful }
             } else {
-                self.next_alone();
                 Notice::Carefree
             };
             self.commands.push(Command::Tell(notice));
+        }
+        if careful == 0 && std::mem::take(&mut self.alone.caring) {
+            self.next_alone();
         }
         if !well.is_empty() {
             self.commands.push(Command::Lease(super::LeaseCommand::Forgive(well)));

@@ -373,6 +373,7 @@ impl Core {
         self.tend_leases();
         self.tend_outages();
         self.tend_shed();
+        self.tend_care();
         self.pump_ready();
         self.tend_reading();
         self.tend_settling();

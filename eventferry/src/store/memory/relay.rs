@@ -28,9 +28,11 @@ impl Lane {
     }
 
     fn take(&mut self, number: u8, relay: RelayId, relays: &HashMap<RelayId, i64>, now: i64, lease: i64) -> Taken {
-        // An owner that was heard of after its lease was over has not died.
+        // An owner that was heard of after its lease was over has not died, nor has one whose lease ends only later: the clock was put back.
         let alive = |owner: &RelayId| relays.get(owner).is_some_and(|seen| *seen >= self.leased_until && *seen <= now);
-        let died = self.owner.is_some_and(|owner| owner != relay && !alive(&owner));
+        let died = self
+            .owner
+            .is_some_and(|owner| owner != relay && self.leased_until <= now && !alive(&owner));
         self.deaths = self.deaths.saturating_add(u32::from(died));
         self.owner = Some(relay);
         self.epoch += 1;
@@ -192,7 +194,6 @@ impl Store for MemoryStore {
             let lane = state.lanes.get_mut(usize::from(lease.lane)).filter(|lane| lane.is(relay, *lease));
             if let Some(lane) = lane {
                 lane.owner = None;
-                lane.deaths = 0;
             }
         }
         Ok(())

@@ -60,7 +60,7 @@ fn say(what: &str, total: &Outcome) {
 
 #[test]
 fn a_quiet_world_delivers_everything_once() {
-    let total = run_all(0..10, Plan::quiet);
+    let total = run_all(0..20, Plan::quiet);
     say("quiet", &total);
     assert_eq!((total.duplicates, total.deaths), (0, 0));
     assert!(total.late > 10, "late rows are the hard part: {total:?}");
@@ -68,7 +68,7 @@ fn a_quiet_world_delivers_everything_once() {
 
 #[test]
 fn any_world_keeps_every_promise() {
-    let total = run_all(0..400, Plan::any);
+    let total = run_all(0..1_200, Plan::any);
     say("any", &total);
     assert!(total.duplicates > 0 && total.deaths > 0 && total.letters > 0, "{total:?}");
 }
@@ -91,7 +91,7 @@ fn an_outage_with_restarts_counts_nothing_and_kills_nothing() {
             .with(Fault::TopicAway, 1.0);
         plan.with(Fault::Kill, 4.0).with(Fault::Ghost, 0.5)
     };
-    let total = run_all(1_000..1_030, plan);
+    let total = run_all(1_000..1_060, plan);
     say("outage", &total);
     assert_eq!(total.deaths, 0, "{total:?}");
 }
@@ -104,7 +104,7 @@ fn a_stalled_partition_or_topic_holds_up_nobody_else() {
         patience: Some(Duration::from_millis(1_500)),
         ..Plan::quiet(seed).with(Fault::Stall, 1.0)
     };
-    let total = run_all(2_000..2_020, plan);
+    let total = run_all(2_000..2_040, plan);
     say("stalled", &total);
     assert_eq!(total.deaths, 0, "nobody's fault: {total:?}");
 }
@@ -112,19 +112,17 @@ fn a_stalled_partition_or_topic_holds_up_nobody_else() {
 #[cfg(feature = "kafka")]
 #[test]
 fn on_kafka_every_promise_is_kept_too() {
-    let total = run_all(0..150, Plan::kafka);
+    let total = run_all(0..500, Plan::kafka);
     say("kafka", &total);
     assert!(total.duplicates > 0 && total.deaths > 0, "{total:?}");
 }
 
 #[test]
 fn an_event_that_ends_its_process_dies_and_takes_nobody_with_it() {
-    let total = run_all(3_000..3_060, Plan::deadly);
+    let total = run_all(3_000..3_220, Plan::deadly);
     say("deadly", &total);
     assert!(total.ends > 100 && total.deaths > 0, "{total:?}");
-    // A lane that is handed back in order begins to count anew, and what goes alone on another lane may then be counted with it; it does not
-    // die of that: `Breach::Innocent`.
-    assert!(total.blamed < total.ends as usize / 5, "{total:?}");
+    assert_eq!(total.blamed, 0, "no other event is counted: {total:?}");
 }
 
 #[test]
@@ -134,7 +132,7 @@ fn ordinary_kills_cost_no_careful_phase() {
         plan.deadly = 0.0;
         plan.with(Fault::Kill, 2.0)
     };
-    let total = run_all(4_000..4_060, plan);
+    let total = run_all(4_000..4_100, plan);
     say("kills", &total);
     assert_eq!((total.careful, total.blamed), (0, 0), "{total:?}");
 }
@@ -148,7 +146,7 @@ fn deadly_events_among_all_other_faults_hold_up_nothing_for_ever() {
         plan.lease = plan.lease.min(Duration::from_millis(1_500));
         plan
     };
-    let total = run_all(5_000..5_060, plan);
+    let total = run_all(5_000..5_150, plan);
     say("deadly and more", &total);
     assert!(total.ends > 100 && total.careful > 0, "{total:?}");
 }

@@ -1,7 +1,7 @@
 //! Each rule, broken on purpose: the simulator must notice, and notice the right thing.
 
 use super::plan::{Fault, Plan};
-use super::shrink::failure;
+use super::shrink::{Failure, failure, shrink, tell};
 use super::verdict::Breach;
 use crate::mutant::{Mutant, broken};
 
@@ -17,6 +17,33 @@ fn noticed(mutant: Mutant, seeds: u64, breaches: &[Breach], plan: impl Fn(u64) -
 #[expect(clippy::print_stdout, reason = "a test's own figures")]
 fn say(mutant: Mutant, seed: u64) {
     println!("{mutant:?}: noticed with seed {seed}");
+}
+
+/// What a failing seed is shown as.
+#[test]
+fn a_failing_seed_shrinks_and_fails_in_the_same_way() {
+    broken(Mutant::ParkedIgnored, || {
+        let of = |found: &Failure| (found.outcome.steps, found.outcome.struck.len(), found.plan.aggregates);
+        let found = (0..50)
+            .filter_map(|seed| failure(&Plan::any(seed)))
+            .find(|found| found.breach == Breach::Order);
+        let found = found.expect("the mutant is noticed");
+        let before = of(&found);
+        let short = shrink(found);
+        let after = of(&short);
+        assert_eq!(short.breach, Breach::Order);
+        assert!(
+            after.0 * 2 < before.0 && after.1 <= before.1 && after.2 <= before.2,
+            "{before:?} to {after:?}"
+        );
+        let again = failure(&short.plan).expect("the plan holds all that is needed to see it again");
+        assert_eq!((again.breach, of(&again)), (short.breach, after));
+        let told = tell(&short);
+        assert!(
+            told.contains("Order") && told.contains("seed") && told.contains("aggregate"),
+            "{told}"
+        );
+    });
 }
 
 #[test]
@@ -68,6 +95,16 @@ fn rows_sent_past_a_parked_one_are_noticed() {
 fn a_floor_that_a_drop_does_not_lower_is_noticed() {
     noticed(
         Mutant::FloorKept,
+        1_000,
+        &[Breach::Order, Breach::Lost, Breach::Stray, Breach::Stuck],
+        Plan::any,
+    );
+}
+
+#[test]
+fn a_queue_that_opens_after_a_read_that_missed_what_it_dropped_is_noticed() {
+    noticed(
+        Mutant::StaleReadOpens,
         1_000,
         &[Breach::Order, Breach::Lost, Breach::Stray, Breach::Stuck],
         Plan::any,

@@ -454,7 +454,10 @@ impl World {
                 .oracle
                 .events
                 .iter()
-                .filter(|(id, event)| event.begun > 0 && !self.ends.contains_key(id))
+                .filter(|(id, event)| {
+                    let blamed = |(_, attempts)| attempts > event.refusals;
+                    !event.dead && !self.ends.contains_key(id) && self.store.standing(**id).is_some_and(blamed)
+                })
                 .count(),
             steps,
             ended: self.now,

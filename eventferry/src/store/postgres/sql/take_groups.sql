@@ -20,8 +20,9 @@ SET owner = $1,
     epoch = l.epoch + 1,
     taken_at = clock_timestamp(),
     leased_until = clock_timestamp() + (SELECT lease.length FROM lease),
-    -- An owner that was heard of after its lease was over has not died: the database was away from both.
-    deaths = l.deaths + CASE WHEN l.owner <> $1 AND NOT EXISTS (
+    -- An owner that was heard of after its lease was over has not died: the database was away from both. Nor has one whose lease ends only
+    -- later: the clock was put back.
+    deaths = l.deaths + CASE WHEN l.owner <> $1 AND l.leased_until <= clock_timestamp() AND NOT EXISTS (
         SELECT FROM outbox_relay AS r WHERE r.id = l.owner AND r.seen_at >= l.leased_until AND r.seen_at <= clock_timestamp()
     ) THEN 1 ELSE 0 END
 FROM free

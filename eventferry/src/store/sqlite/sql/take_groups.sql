@@ -4,8 +4,8 @@ UPDATE outbox_lane
 SET owner = ?1,
     epoch = epoch + 1,
     leased_until = t.now + t.lease,
-    -- An owner that was heard of after its lease was over has not died.
-    deaths = deaths + (owner IS NOT NULL AND owner <> ?1 AND NOT EXISTS (
+    -- An owner that was heard of after its lease was over has not died, nor has one whose lease ends only later: the clock was put back.
+    deaths = deaths + (owner IS NOT NULL AND owner <> ?1 AND leased_until <= t.now AND NOT EXISTS (
         SELECT 1 FROM outbox_relay r WHERE r.id = outbox_lane.owner AND r.seen_at >= outbox_lane.leased_until AND r.seen_at <= t.now
     ))
 FROM (SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000 AS now, m.lease_micros AS lease FROM outbox_meta m) t

@@ -190,7 +190,8 @@ macro_rules! conformance_store {
                 a_lane_that_was_not_handed_back_counts_a_death
                 an_owner_that_takes_its_own_lane_again_counts_no_death
                 an_owner_that_was_heard_of_after_its_lease_has_not_died
-                a_lane_that_was_handed_back_has_no_deaths
+                a_lane_that_was_handed_back_keeps_its_deaths
+                a_clock_that_was_put_back_counts_no_death
                 a_lane_is_forgiven_by_its_owner_only
                 an_attempt_counted_before_the_send_is_the_last_one_but_never_for_ever
                 an_attempt_is_taken_back
