@@ -180,6 +180,31 @@ fn lanes_that_are_well_go_on_beside_a_careful_one() {
     assert_eq!(bench.core.stats().careful, 1);
 }
 
+/// What goes next could end the process, and with it whatever was counted before it was sent.
+#[test]
+fn care_ends_only_when_no_attempt_is_counted() {
+    let mut bench = Bench::new(CoreConfig { window: 2, ..config() });
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "b")]);
+    bench.answer_probe(Presence::There);
+    bench.answer_verdict(WAITS);
+    let sent = bench.handed_over();
+    bench.turn([Fact::Delivered(vec![sent[0].1])]);
+    bench.answer_both();
+    let sent = bench.handed_over();
+    assert_eq!(sent.len(), 1);
+    // With this one it is enough.
+    bench.turn([Fact::Delivered(vec![sent[0].1])]);
+    bench.beat(1);
+    assert_eq!((bench.core.stats().careful, bench.ids()), (64, vec![]), "its attempt still counts");
+    assert_eq!(bench.answer_verdict(VerdictOutcome::Waits { attempts: 0 }), Fault::Excused);
+    assert_eq!(bench.core.stats().careful, 0, "at once, without another look at the clock");
+    bench.turn([Fact::Acked { ok: true }]);
+    bench.turn([Fact::Acked { ok: true }]);
+    bench.read(|batch| batch.fresh = vec![row(3, "c"), row(4, "d")]);
+    assert_eq!(bench.ids(), [3, 4]);
+}
+
 #[test]
 fn nothing_is_counted_while_the_broker_does_not_answer() {
     let mut bench = Bench::new(config());
