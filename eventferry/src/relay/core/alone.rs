@@ -10,24 +10,17 @@ use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::queue::{Gate, Queue, QueueKey, Why};
+use super::care::{Care, DEATHS};
+use super::queue::{QueueKey, Why};
 use super::send::{Flight, Route};
-use super::{Command, Core, Known, Notice, Now, PublishCommand, Way};
+use super::{Command, Core, Known, Now, PublishCommand, Way};
 use crate::event::Message;
 use crate::outbox::{LaneLease, Record, RowId};
 use crate::publish::{Presence, PublishErrorKind};
 use crate::store::{Fault, Verdict, VerdictOutcome};
 
-/// A lane whose owners ended this often in a row is read with care.
-pub(super) const DEATHS: u32 = 3;
-/// After this long with the same owner a lane is well.
-pub(super) const WELL_AFTER: Now = Now::from_mins(1);
 /// An event that was in flight at this many losses goes alone.
 const LOSSES: u8 = 3;
-/// After this many events that went well alone, the others go together again.
-const CAREFUL_EVENTS: usize = 1_000;
-/// Rows of a careful lane that wait in memory, at most.
-pub(super) const CAREFUL_ROWS: usize = 16;
 const ANSWER_HOLDS: Now = Now::from_secs(1);
 const BEGUN: &str =
     "sent alone, because relays ended again and again with this lane in their hands; no answer was recorded: the process ended";
@@ -40,13 +33,9 @@ pub(super) struct Alone {
     waiting: VecDeque<QueueKey>,
     /// A suspect waits for the plain calls under way to end.
     crowded: bool,
-    /// Some lane is read with care.
-    caring: bool,
-    /// Careful events to go until every lane is well.
-    left: usize,
-    /// The event that did it is dead.
-    found: bool,
-    told: bool,
+    /// While some lane is read with care.
+    pub(super) care: Option<Care>,
+    pub(super) told: bool,
     /// Delivered, and their counted attempt not yet taken back.
     delivered: FxHashSet<RowId>,
     /// When the broker last took an event: for a while that is as good as an answer.
@@ -114,13 +103,13 @@ impl Alone {
     }
 
     /// Whether there is no reason for care any more: the event was found, or enough of them went well.
-    fn has_cared_enough(&self) -> bool {
-        self.found || self.left == 0
+    pub(super) fn has_cared_enough(&self) -> bool {
+        self.care.as_ref().is_none_or(|care| care.found || care.left == 0)
     }
 
     /// Whether an event carries an attempt that was counted before it was made, and is not answered for yet: what goes beside it could end
     /// the process with it.
-    fn has_counted(&self) -> bool {
+    pub(super) fn has_counted(&self) -> bool {
         !self.delivered.is_empty() || self.one.as_ref().is_some_and(|one| one.reason == Reason::Crash)
     }
 
@@ -272,7 +261,9 @@ impl Core {
             VerdictOutcome::Dead | VerdictOutcome::Settled | VerdictOutcome::Discarded | VerdictOutcome::Holds => {
                 if let VerdictOutcome::Dead | VerdictOutcome::Holds = outcome {
                     // Found: there is no reason for care any more.
-                    self.alone.found = true;
+                    if let Some(care) = &mut self.alone.care {
+                        care.found = true;
+                    }
                 }
                 self.bytes -= flight.bytes;
                 self.stats.dead += u64::from(matches!(outcome, VerdictOutcome::Dead | VerdictOutcome::Holds));
@@ -300,7 +291,9 @@ impl Core {
 
     /// One more event of a careful lane proved harmless to the process.
     pub(super) fn settled_alone(&mut self) {
-        self.alone.left = self.alone.left.saturating_sub(1);
+        if let Some(care) = &mut self.alone.care {
+            care.left = care.left.saturating_sub(1);
+        }
     }
 
     /// What was counted before the send is taken back before the delivery is recorded: it was no refusal.
@@ -390,92 +383,5 @@ impl Core {
         if !self.alone.losses.is_empty() {
             self.alone.losses.remove(&row);
         }
-    }
-
-    /// Called when a lane is taken.
-    pub(super) fn note_deaths(&mut self, deaths: u32) -> bool {
-        let careful = deaths >= DEATHS;
-        if careful {
-            self.alone.caring = true;
-            self.alone.left = self.config.window.min(CAREFUL_EVENTS);
-            self.alone.found = false;
-        }
-        careful
-    }
-
-    /// Ends care as soon as there is no more reason for it.
-    pub(super) fn tend_care(&mut self) {
-        if self.alone.caring && self.alone.has_cared_enough() && !self.alone.has_counted() {
-            self.tend_careful();
-        }
-    }
-
-    /// Finds lanes that are well again, and says so.
-    pub(super) fn tend_careful(&mut self) {
-        let now = self.now;
-        let mut busy = [false; crate::outbox::LANES as usize];
-        if self.lanes.iter().any(|lane| lane.careful) {
-            // What waits for a time, an operator or its topic may do so for ever.
-            let waits = |queue: &Queue| {
-                let at_rest = matches!(
-                    queue.gate,
-                    Gate::Shut {
-                        why: Why::Held | Why::Retry | Why::Topic,
-                        ..
-                    }
-                );
-                at_rest && queue.in_flight == 0
-            };
-            for queue in self.queues.values().filter(|queue| !waits(queue)) {
-                busy[usize::from(queue.lane % crate::outbox::LANES)] = true;
-            }
-        }
-        let enough = self.alone.has_cared_enough() && !self.alone.has_counted();
-        let mut well = Vec::new();
-        let mut careful = 0;
-        for (lane, busy) in self.lanes.iter_mut().zip(busy) {
-            let Some(lease) = lane.lease else { continue };
-            if lane.careful {
-                // Due rows are read by themselves, and later: one of them may be the event.
-                let well = lane.caught_up && lane.due_seen && !busy && lane.open == 0 || enough && self.alone.found;
-                if well || enough {
-                    lane.careful = false;
-                    // Where enough events went well and nothing was found, one more death within the minute is careful again.
-                    lane.well_at = if well { now } else { now + WELL_AFTER };
-                }
-            }
-            careful += usize::from(lane.careful);
-            if lane.deaths > 0 && !lane.careful && now >= lane.well_at {
-                lane.deaths = 0;
-                well.push(lease);
-            }
-        }
-        if (careful > 0) != self.alone.told {
-            self.alone.told = careful > 0;
-            let notice = if careful > 0 {
-                Notice::Careful { lanes: careful }
-            } else {
-                Notice::Carefree
-            };
-            self.commands.push(Command::Tell(notice));
-        }
-        if careful == 0 && std::mem::take(&mut self.alone.caring) {
-            self.next_alone();
-        }
-        if !well.is_empty() {
-            self.commands.push(Command::Lease(super::LeaseCommand::Forgive(well)));
-        }
-    }
-
-    /// How many rows of each careful lane are in memory.
-    pub(super) fn careful_rows(&self) -> Option<[usize; crate::outbox::LANES as usize]> {
-        if !self.lanes.iter().any(|lane| lane.careful) {
-            return None;
-        }
-        let mut rows = [0; crate::outbox::LANES as usize];
-        for queue in self.queues.values() {
-            rows[usize::from(queue.lane % crate::outbox::LANES)] += queue.rows.len();
-        }
-        Some(rows)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::read::APPETITE_MIN;
 use super::session::{Fence, SessionState, Slot};
-use super::{Command, Core, DueAt, Lane, LeaseCommand, Now, alone};
+use super::{Command, Core, DueAt, Lane, LeaseCommand, Now, care};
 use crate::outbox::{LANES, LaneLease, fair_share};
 use crate::store::{Renewed, Taken};
 
@@ -222,7 +222,7 @@ impl Core {
 
     pub(super) fn on_taken(&mut self, asked_at: Now, lanes: &[Taken]) {
         self.lease_call_out = false;
-        let well_at = self.now + alone::WELL_AFTER;
+        let well_at = self.now + care::WELL_AFTER;
         for taken in lanes {
             self.stats.takeovers += 1;
             let careful = self.note_deaths(taken.deaths);

@@ -5,6 +5,7 @@
 //! its queue, or its queue has dropped it and remembers a floor below it.
 
 mod alone;
+mod care;
 mod discard;
 mod due;
 mod fault;

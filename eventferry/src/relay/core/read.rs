@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alone::CAREFUL_ROWS;
+use super::care::CAREFUL_ROWS;
 use super::queue::{Admitted, Gate, Queue, QueueKey, Why};
 use super::skim::nearly_all;
 use super::{Command, Core, DueAt, Now, ReadCommand};
