@@ -225,7 +225,7 @@ impl<S: EventSet, R: SchemaRegistry> Resolver<S, R> {
         let reading = match (ours, writer.schema.kind) {
             (Some((version, _)), _) => Reading::Version(*version),
             (None, SchemaKind::Avro) => {
-                let reading = self.translated(&writer.schema, latest).await?;
+                let reading = self.brought(&writer.schema, latest, entry.version).await?;
                 reading.map_err(|error| describe((entry.name, entry.version), entry.version, message, VersionError::Codec(error)))?
             }
             (None, SchemaKind::Json | SchemaKind::Protobuf) => Reading::Version(entry.version),
@@ -234,8 +234,10 @@ impl<S: EventSet, R: SchemaRegistry> Resolver<S, R> {
         Ok(Arc::clone(readings.entry(index).or_insert_with(|| Arc::new(reading))))
     }
 
+    /// How Avro of the writer's becomes our latest version. What is written as ours would be is read as it stands: translated, it would be decoded twice,
+    /// for what comes out of it are the bytes of our own that the event's format reads.
     #[cfg(feature = "avro")]
-    async fn translated(&self, writer: &Schema, reader: &Schema) -> Result<Result<Reading, CodecError>, RegistryError> {
+    async fn brought(&self, writer: &Schema, reader: &Schema, version: u32) -> Result<Result<Reading, CodecError>, RegistryError> {
         /// A schema that refers to more than this is not read.
         const MOST: usize = 100;
         let mut texts: Vec<String> = Vec::new();
@@ -254,12 +256,16 @@ impl<S: EventSet, R: SchemaRegistry> Resolver<S, R> {
             todo.extend(schema.references);
             texts.push(schema.text);
         }
-        Ok(crate::codec::avro::Foreign::new(&writer.text, &texts, &reader.text).map(|foreign| Reading::Translated(Box::new(foreign))))
+        let foreign = crate::codec::avro::Foreign::between(&writer.text, &texts, &reader.text);
+        Ok(foreign.map(|foreign| match foreign {
+            Some(foreign) => Reading::Translated(Box::new(foreign)),
+            None => Reading::Version(version),
+        }))
     }
 
     #[cfg(not(feature = "avro"))]
     #[expect(clippy::unused_async, reason = "with Avro it waits for references")]
-    async fn translated(&self, _: &Schema, _: &Schema) -> Result<Result<Reading, CodecError>, RegistryError> {
+    async fn brought(&self, _: &Schema, _: &Schema, _: u32) -> Result<Result<Reading, CodecError>, RegistryError> {
         Ok(Err(CodecError::schema("it needs the feature `avro` of eventferry")))
     }
 }

@@ -8,6 +8,7 @@ use apache_avro::writer::datum::GenericDatumWriter;
 
 use crate::codec::CodecError;
 use crate::codec::avro::align::align;
+use crate::codec::avro::alike::alike;
 use crate::codec::avro::shape::Shape;
 use crate::codec::avro::walk::{Broken, walk};
 
@@ -19,22 +20,25 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// From the writer's schema, the texts of those it refers to, and the reader's, which stands alone.
-    pub(crate) fn new(writer: &str, references: &[String], reader: &str) -> Result<Self, CodecError> {
-        let wrong = |whose: &str| CodecError::schema(format!("{whose} schema cannot be parsed"));
-        let (mut parsed, others) = Schema::parse_str_with_list(writer, references).map_err(|_| wrong("its writer's"))?;
-        // With everything it names in itself.
-        parsed
-            .denormalize(&others)
-            .map_err(|_| CodecError::schema("its writer's schema names another that it does not refer to"))?;
-        let shape = Shape::of(&parsed)?;
-        let mut writer = serde_json::to_value(&parsed).map_err(|_| wrong("its writer's"))?;
-        let mut reader = serde_json::from_str(reader).map_err(|_| wrong("the event's own"))?;
+    /// From the writer's schema, the texts of those it refers to, and the reader's, which stands alone. None where both write the same bytes for
+    /// the same event, so that there is nothing to translate.
+    pub(crate) fn between(writer: &str, references: &[String], reader: &str) -> Result<Option<Self>, CodecError> {
+        let (writer, reader) = parsed(writer, references, reader)?;
+        if alike(&writer, &reader) {
+            return Ok(None);
+        }
+        Self::new(&writer, &reader).map(Some)
+    }
+
+    fn new(writer: &Schema, reader: &Schema) -> Result<Self, CodecError> {
+        let shape = Shape::of(writer)?;
+        let json = |schema: &Schema, whose| serde_json::to_value(schema).map_err(|_| wrong(whose));
+        let (mut writer, mut reader) = (json(writer, WRITER)?, json(reader, READER)?);
         align(&mut writer, &mut reader)?;
         Ok(Self {
             shape,
-            writer: Schema::parse(&writer).map_err(|_| wrong("its writer's"))?,
-            reader: Schema::parse(&reader).map_err(|_| wrong("the event's own"))?,
+            writer: Schema::parse(&writer).map_err(|_| wrong(WRITER))?,
+            reader: Schema::parse(&reader).map_err(|_| wrong(READER))?,
         })
     }
 
@@ -57,6 +61,22 @@ impl Foreign {
     }
 }
 
+const WRITER: &str = "its writer's";
+const READER: &str = "the event's own";
+
+fn wrong(whose: &str) -> CodecError {
+    CodecError::schema(format!("{whose} schema cannot be parsed"))
+}
+
+/// The writer's schema, with everything it names in itself, and the reader's.
+fn parsed(writer: &str, references: &[String], reader: &str) -> Result<(Schema, Schema), CodecError> {
+    let (mut writer, others) = Schema::parse_str_with_list(writer, references).map_err(|_| wrong(WRITER))?;
+    writer
+        .denormalize(&others)
+        .map_err(|_| CodecError::schema("its writer's schema names another that it does not refer to"))?;
+    Ok((writer, Schema::parse_str(reader).map_err(|_| wrong(READER))?))
+}
+
 impl fmt::Debug for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Foreign").finish_non_exhaustive()
@@ -69,8 +89,14 @@ mod tests {
 
     use super::*;
 
-    const READER: &str = r#"{"type":"record","name":"R","fields":[
+    const OURS: &str = r#"{"type":"record","name":"R","fields":[
         {"name":"id","type":"string"},{"name":"total","type":"long"},{"name":"note","type":["null","string"],"default":null}]}"#;
+
+    /// Also where there is nothing to translate.
+    fn forced(writer: &str, references: &[String], reader: &str) -> Result<Foreign, CodecError> {
+        let (writer, reader) = parsed(writer, references, reader)?;
+        Foreign::new(&writer, &reader)
+    }
 
     fn encode(schema: &str, value: Value) -> Vec<u8> {
         let schema = Schema::parse_str(schema).unwrap();
@@ -91,14 +117,14 @@ mod tests {
             ("gone", Value::Array(vec![Value::Bytes(vec![1, 2])])),
             ("id", Value::String("ä".to_owned())),
         ]);
-        let foreign = Foreign::new(older, &[], READER).unwrap();
+        let foreign = forced(older, &[], OURS).unwrap();
         let ours = foreign.translate(&encode(older, value)).unwrap();
         let expected = record(&[
             ("id", Value::String("ä".to_owned())),
             ("total", Value::Long(-7)),
             ("note", Value::Union(0, Box::new(Value::Null))),
         ]);
-        assert_eq!(ours, encode(READER, expected));
+        assert_eq!(ours, encode(OURS, expected));
     }
 
     #[test]
@@ -111,7 +137,7 @@ mod tests {
         );
         let price = Value::Decimal(vec![7_u8].into());
         let value = record(&[("price", price.clone()), ("old", Value::String("x".to_owned()))]);
-        let foreign = Foreign::new(&theirs, &[], &ours).unwrap();
+        let foreign = forced(&theirs, &[], &ours).unwrap();
         let translated = foreign.translate(&encode(&theirs, value)).unwrap();
         assert_eq!(
             translated,
@@ -120,7 +146,53 @@ mod tests {
 
         // The library would read 0.07 as 0.7.
         let coarser = ours.replace(r#""scale":2"#, r#""scale":1"#);
-        assert!(Foreign::new(&theirs, &[], &coarser).is_err());
+        assert!(forced(&theirs, &[], &coarser).is_err());
+    }
+
+    #[test]
+    fn a_type_that_is_defined_at_another_place_is_aligned_there() {
+        let line = |scale: u8, name: &str| {
+            format!(
+                r#"{{"type":"record","name":"Line","namespace":"shop","fields":[{{"name":"{name}","aliases":["old"],"type":
+                    {{"type":"bytes","logicalType":"decimal","precision":9,"scale":{scale}}}}}]}}"#
+            )
+        };
+        let theirs = format!(
+            r#"{{"type":"record","name":"R","fields":[{{"name":"b","type":{}}},{{"name":"a","type":"shop.Line"}}]}}"#,
+            line(2, "old")
+        );
+        let ours = |scale| {
+            format!(
+                r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":{}}},{{"name":"b","type":"shop.Line"}}]}}"#,
+                line(scale, "new")
+            )
+        };
+        let price = |name: &str, number: u8| record(&[(name, Value::Decimal(vec![number].into()))]);
+        let foreign = forced(&theirs, &[], &ours(2)).unwrap();
+        let written = encode(&theirs, record(&[("b", price("old", 7)), ("a", price("old", 8))]));
+        assert_eq!(
+            foreign.translate(&written).unwrap(),
+            encode(&ours(2), record(&[("a", price("new", 8)), ("b", price("new", 7))]))
+        );
+        // 0.07 would become 0.7.
+        assert!(forced(&theirs, &[], &ours(1)).is_err());
+    }
+
+    #[test]
+    fn a_record_within_itself_is_aligned_once() {
+        let schema = |name: &str, more: &str| {
+            format!(
+                r#"{{"type":"record","name":"R","fields":[{more}{{"name":"{name}","aliases":["old"],"type":"int"}},{{"name":"next","type":["null","R"]}}]}}"#
+            )
+        };
+        let (theirs, ours) = (schema("old", r#"{"name":"gone","type":"int"},"#), schema("new", ""));
+        let nothing = || Value::Union(0, Box::new(Value::Null));
+        let next = |inner: Value| Value::Union(1, Box::new(inner));
+        let wrote = |n: i32, rest: Value| record(&[("gone", Value::Int(9)), ("old", Value::Int(n)), ("next", rest)]);
+        let reads = |n: i32, rest: Value| record(&[("new", Value::Int(n)), ("next", rest)]);
+        let foreign = forced(&theirs, &[], &ours).unwrap();
+        let translated = foreign.translate(&encode(&theirs, wrote(1, next(wrote(2, nothing())))));
+        assert_eq!(translated.unwrap(), encode(&ours, reads(1, next(reads(2, nothing())))));
     }
 
     #[test]
@@ -130,16 +202,13 @@ mod tests {
             ("id", Value::String("secret-4111".to_owned())),
             ("total", Value::String("secret-4111".to_owned())),
         ]);
-        let error = Foreign::new(other, &[], READER)
-            .unwrap()
-            .translate(&encode(other, value))
-            .unwrap_err();
+        let error = forced(other, &[], OURS).unwrap().translate(&encode(other, value)).unwrap_err();
         let text = format!("{error} {error:?}");
         assert!(text.contains("do not fit together") && !text.contains("4111"), "{text}");
 
         // A field of ours that has no default and that they never wrote.
         let less = r#"{"type":"record","name":"R","fields":[{"name":"id","type":"string"}]}"#;
-        let foreign = Foreign::new(less, &[], READER).unwrap();
+        let foreign = forced(less, &[], OURS).unwrap();
         assert!(
             foreign
                 .translate(&encode(less, record(&[("id", Value::String(String::new()))])))
@@ -151,22 +220,22 @@ mod tests {
     fn schemas_that_are_none_or_name_what_is_missing_are_refused() {
         let refers = r#"{"type":"record","name":"R","fields":[{"name":"x","type":"shop.Line"}]}"#;
         let line = r#"{"type":"record","name":"Line","namespace":"shop","fields":[{"name":"n","type":"int"}]}"#.to_owned();
-        assert!(Foreign::new("{", &[], READER).is_err());
-        assert!(Foreign::new(refers, &[], READER).is_err());
-        assert!(Foreign::new(refers, &["{".to_owned()], READER).is_err());
-        assert!(Foreign::new(refers, &[line], READER).is_ok());
+        assert!(forced("{", &[], OURS).is_err());
+        assert!(forced(refers, &[], OURS).is_err());
+        assert!(forced(refers, &["{".to_owned()], OURS).is_err());
+        assert!(forced(refers, &[line], OURS).is_ok());
     }
 
     #[test]
     fn bytes_that_lie_about_their_length_cost_no_memory_and_no_panic() {
-        let foreign = Foreign::new(r#"{"type":"array","items":"null"}"#, &[], READER).unwrap();
+        let foreign = forced(r#"{"type":"array","items":"null"}"#, &[], OURS).unwrap();
         // Two to the sixty-second items of no bytes.
         assert!(
             foreign
                 .translate(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 0])
                 .is_err()
         );
-        let foreign = Foreign::new(READER, &[], READER).unwrap();
+        let foreign = forced(OURS, &[], OURS).unwrap();
         for length in 0..64_usize {
             for byte in [0_u8, 1, 2, 0x7e, 0x80, 0xff] {
                 drop(foreign.translate(&vec![byte; length]));

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "schema-registry")]
 mod align;
+#[cfg(feature = "schema-registry")]
+mod alike;
 mod compiled;
 mod explain;
 mod fit;
