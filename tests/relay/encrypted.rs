@@ -21,7 +21,7 @@ const TOPIC: &str = "encrypted-customers";
 /// Stands in every payload, and must not be readable anywhere.
 const NAME: &str = "Ada Lovelace";
 /// What the topic takes; most of what is larger is read from the table by itself.
-const LIMIT: usize = 500_000;
+const LIMIT: usize = 100_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, OutboxEvent)]
 #[outbox(topic = TOPIC, aggregate_type = "customer")]
