@@ -61,6 +61,16 @@ fn postgres_to_kafka() {
 }
 
 #[test]
+fn formats() {
+    if ["postgres", "kafka", "schema-registry"]
+        .iter()
+        .all(|server| servers::require(server).is_some())
+    {
+        prints_what_it_promises("formats");
+    }
+}
+
+#[test]
 fn shop() {
     if servers::require("postgres").is_none() || servers::require("kafka").is_none() {
         return;
