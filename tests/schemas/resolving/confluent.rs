@@ -181,17 +181,43 @@ async fn hostile_bytes_are_an_error_and_never_a_panic() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
+    let kind = |id: SchemaId| registry.schemas.get(&id).map(|schema| schema.kind);
+    let mut seen = HashMap::new();
     for case in &cases {
         let good = case.bytes();
-        for _ in 0..300 {
-            let mut bytes = good.clone();
-            bytes.truncate(random.usize(5..=good.len()));
+        let cut = (0..good.len()).map(|end| good[..end].to_vec());
+        let changed = (0..300).map(|_| {
+            let mut bytes = good[..random.usize(1..=good.len())].to_vec();
             for _ in 0..random.usize(0..4) {
                 let at = random.usize(0..bytes.len());
                 bytes[at] = random.u8(..);
             }
-            drop(resolver.decode(&Message::new(&case.topic, bytes)).await);
+            bytes
+        });
+        for bytes in cut.chain(changed) {
+            let id = frame::take(&bytes).map(|(id, _)| id);
+            let Err(error) = resolver.decode(&Message::new(&case.topic, bytes)).await else {
+                *seen.entry("read").or_insert(0) += 1;
+                continue;
+            };
+            assert!(!error.is_retryable() && !error.is_unknown(), "{}: {error}", case.name);
+            let what = match (id, error.kind()) {
+                // The topic has several events.
+                (None, ResolveErrorKind::Decode(DecodeErrorKind::NotOurs)) => "no frame",
+                (Some(id), ResolveErrorKind::Registry(RegistryErrorKind::NotFound)) if kind(id).is_none() => "no schema",
+                // The place before the payload is another, or none.
+                (Some(id), ResolveErrorKind::Decode(DecodeErrorKind::NotOurs)) if kind(id) == Some(SchemaKind::Protobuf) => {
+                    "no such message"
+                }
+                (Some(id), ResolveErrorKind::Decode(DecodeErrorKind::Undecodable)) if kind(id).is_some() => "broken",
+                (_, kind) => panic!("{}: {kind:?}: {error}", case.name),
+            };
+            *seen.entry(what).or_insert(0) += 1;
         }
+    }
+    eprintln!("{seen:?}");
+    for what in ["read", "no frame", "no schema", "no such message", "broken"] {
+        assert!(seen.contains_key(what), "{what}: {seen:?}");
     }
 }
 
