@@ -123,7 +123,7 @@ impl CodecError {
         self.place
     }
 
-    /// What the schema forbids; at most sixteen of them.
+    /// What the schema forbids; at most sixteen of them, and the first only of JSON with more than a thousand values.
     pub fn violations(&self) -> &[Violation] {
         &self.violations
     }

@@ -69,7 +69,10 @@ fn words_of(text: &str) -> Vec<String> {
 /// Four bytes are a change: where (two of them), what is done there, with which word.
 fn changed(mut text: Vec<String>, changes: &[u8]) -> String {
     for change in changes.chunks_exact(4) {
-        let (at, what) = (usize::from(u16::from_le_bytes([change[0], change[1]])) % (text.len() + 1), change[2]);
+        let (at, what) = (
+            usize::from(u16::from_le_bytes([change[0], change[1]])) % (text.len() + 1),
+            change[2],
+        );
         let words = &TEXTS.words;
         let word = &words[usize::from(u16::from_le_bytes([change[3], what / 4])) % words.len()];
         match what % 4 {
@@ -96,7 +99,9 @@ fn effects(evolution: &Evolution) -> (Effect, Effect) {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some(([which, split], changes)) = data.split_first_chunk::<2>() else { return };
+    let Some(([which, split], changes)) = data.split_first_chunk::<2>() else {
+        return;
+    };
     let (kind, text) = &TEXTS.all[usize::from(*which) % TEXTS.all.len()];
     let (both, new) = changes.split_at((usize::from(*split) * 4).min(changes.len()));
     let old = changed(text.clone(), both);

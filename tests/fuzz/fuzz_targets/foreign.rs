@@ -36,7 +36,8 @@ const AVRO: [&str; 6] = [
     r#"["null",{"type":"record","name":"AsAvro","fields":[{"name":"id","type":"long"}]}]"#,
 ];
 
-const PROTO: &str = "syntax = \"proto3\";\npackage things;\nmessage Other { string id = 1; }\nmessage AsProto { int64 id = 1; bytes more = 9; }\n";
+const PROTO: &str =
+    "syntax = \"proto3\";\npackage things;\nmessage Other { string id = 1; }\nmessage AsProto { int64 id = 1; bytes more = 9; }\n";
 
 static RESOLVER: LazyLock<(Resolver<Thing, MemoryRegistry>, u8)> = LazyLock::new(|| {
     let registry = MemoryRegistry::new();
@@ -45,7 +46,10 @@ static RESOLVER: LazyLock<(Resolver<Thing, MemoryRegistry>, u8)> = LazyLock::new
         ids += 1;
         assert_eq!(registry.register(&Subject::new(format!("s{ids}")), &schema).get(), u32::from(ids));
     };
-    Things::schemas().into_iter().filter_map(|schema| schema.registered).for_each(&mut add);
+    Things::schemas()
+        .into_iter()
+        .filter_map(|schema| schema.registered)
+        .for_each(&mut add);
     AVRO.iter().for_each(|text| add(Schema::new(SchemaKind::Avro, "AsAvro", *text)));
     add(Schema::new(SchemaKind::Json, "AsJson", r#"{"title":"AsJson"}"#));
     add(Schema::new(SchemaKind::Protobuf, "things.AsProto", PROTO));

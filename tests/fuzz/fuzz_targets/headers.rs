@@ -11,7 +11,15 @@ use libfuzzer_sys::fuzz_target;
 static EVENTS: LazyLock<Things> = LazyLock::new(|| Things::new().expect("schemas"));
 
 const NAMES: [&str; 10] = [
-    "event-type", "event-version", "content-type", "traceparent", "tracestate", "message-id", "event-position", "event-schema-id", "event-time",
+    "event-type",
+    "event-version",
+    "content-type",
+    "traceparent",
+    "tracestate",
+    "message-id",
+    "event-position",
+    "event-schema-id",
+    "event-time",
     "dlq-original-topic",
 ];
 
@@ -20,7 +28,10 @@ fuzz_target!(|data: &[u8]| {
     let mut message = Message::new("avro", parts.next().unwrap_or_default());
     for (at, value) in parts.enumerate() {
         let Ok(value) = std::str::from_utf8(value) else { continue };
-        let name = value.chars().next().map_or(NAMES[at % NAMES.len()], |first| NAMES[first as usize % NAMES.len()]);
+        let name = value
+            .chars()
+            .next()
+            .map_or(NAMES[at % NAMES.len()], |first| NAMES[first as usize % NAMES.len()]);
         message = message.with_header(name, value.chars().skip(1).collect::<String>());
     }
     let _ = trace_context(&message);
