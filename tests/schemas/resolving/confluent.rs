@@ -182,7 +182,7 @@ async fn hostile_bytes_are_an_error_and_never_a_panic() {
     eprintln!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let kind = |id: SchemaId| registry.schemas.get(&id).map(|schema| schema.kind);
-    let mut seen = HashMap::new();
+    let mut met = HashMap::new();
     for case in &cases {
         let good = case.bytes();
         let cut = (0..good.len()).map(|end| good[..end].to_vec());
@@ -197,7 +197,7 @@ async fn hostile_bytes_are_an_error_and_never_a_panic() {
         for bytes in cut.chain(changed) {
             let id = frame::take(&bytes).map(|(id, _)| id);
             let Err(error) = resolver.decode(&Message::new(&case.topic, bytes)).await else {
-                *seen.entry("read").or_insert(0) += 1;
+                *met.entry("read").or_insert(0) += 1;
                 continue;
             };
             assert!(!error.is_retryable() && !error.is_unknown(), "{}: {error}", case.name);
@@ -212,12 +212,12 @@ async fn hostile_bytes_are_an_error_and_never_a_panic() {
                 (Some(id), ResolveErrorKind::Decode(DecodeErrorKind::Undecodable)) if kind(id).is_some() => "broken",
                 (_, kind) => panic!("{}: {kind:?}: {error}", case.name),
             };
-            *seen.entry(what).or_insert(0) += 1;
+            *met.entry(what).or_insert(0) += 1;
         }
     }
-    eprintln!("{seen:?}");
+    eprintln!("{met:?}");
     for what in ["read", "no frame", "no schema", "no such message", "broken"] {
-        assert!(seen.contains_key(what), "{what}: {seen:?}");
+        assert!(met.contains_key(what), "{what}: {met:?}");
     }
 }
 
