@@ -56,6 +56,7 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// # Errors
     /// [`DecodeErrorKind::Encrypted`], and as [`decode`](Self::decode) for a message that is no event of the set.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema", feature = "encryption"), doc = include_str!("examples/decrypted.md"))]
     pub fn decrypted<'m, M: IncomingMessage + ?Sized>(&self, message: &'m M) -> Result<Decrypted<'m, M>, DecodeError> {
         Ok(self.opened(message)?.unwrap_or_else(|| Decrypted {
             message,

@@ -85,6 +85,9 @@ enum Reading {
 
 impl<S: EventSet> Outbox<S> {
     /// Reads messages of other producers as well, with the schemas of a registry.
+    ///
+    /// Nothing is asked here; each schema is asked for when a message names it first.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/resolving.md"))]
     pub fn resolving<R: SchemaRegistry>(&self, registry: R) -> Resolver<S, R> {
         let ours = S::ENTRIES.iter().map(|entry| {
             let mut versions = Vec::new();

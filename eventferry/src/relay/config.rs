@@ -184,6 +184,21 @@ impl<S: Store, P: Publisher> RelayBuilder<S, P> {
     }
 
     /// Delivers dead events to this topic before their rows are marked dead. Default: they stay in the table only.
+    ///
+    /// The letter has the event's payload, key and headers, and headers that say why it died (`dlq-reason` and its like). While the topic cannot
+    /// be reached the event is not dead: it is tried again.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::Topic;
+    /// use eventferry::publish::memory::MemoryPublisher;
+    /// use eventferry::relay::Relay;
+    /// use eventferry::store::memory::MemoryStore;
+    ///
+    /// let relay = Relay::builder(MemoryStore::new(), MemoryPublisher::new()).dead_letter_topic(&Topic::new("orders.dead")?).build()?;
+    /// # drop(relay);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dead_letter_topic(mut self, topic: &Topic) -> Self {
         self.config.dead_letter = Some(topic.as_str().to_owned());
         self

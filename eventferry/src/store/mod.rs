@@ -223,9 +223,13 @@ impl std::fmt::Debug for Place<'_> {
 /// Every method is one autocommit statement (or a read), so that a relay stopped between two of them holds no lock. Every method may be
 /// called again after an error. All times are the database's.
 ///
+/// # Errors
+/// [`StoreErrorKind::Unavailable`] if the database is away or gives no answer in time, and it is then not known whether the statement was
+/// carried out; [`StoreErrorKind::Contention`] if something else was in its way, and nothing was. What a method adds to that stands beside it.
+///
 /// # Cancel safety
 /// A future that is dropped leaves its statement either done or not done, never half done. Every method may then be called again: at worst a
-/// lane is leased that nobody knows of until its lease is over, or an attempt is counted twice.
+/// lane is leased that nobody knows of until its lease is over.
 pub trait Store: Send + Sync + 'static {
     /// Checks the outbox and registers this relay.
     ///

@@ -54,6 +54,7 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// # Errors
     /// [`BookError`] with everything that was found, not only the first of it. With [`BookMode::Write`] what could be written has been.
+    #[cfg_attr(feature = "derive", doc = include_str!("../examples/check_book.md"))]
     pub fn check_book(folder: &Path, mode: BookMode) -> Result<Vec<PathBuf>, BookError> {
         check::check::<S>(folder, mode)
     }

@@ -10,6 +10,42 @@ use crate::store::operate::moves::trace_name;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Which rows an operator is asked about.
+///
+/// # Examples
+/// Everything that is dead on one topic, brought back at once:
+/// ```
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use eventferry::event::Operator;
+/// use eventferry::outbox::{Move, Status};
+/// use eventferry::store::memory::MemoryStore;
+/// use eventferry::store::{Operate, RowFilter};
+/// # use eventferry::outbox::{NewRecord, OnDead};
+/// # use eventferry::store::{Fault, RelayId, Store, Verdict};
+/// # use eventferry::{OpenTransaction, TableName};
+///
+/// # let store = MemoryStore::new();
+/// # let mut tx = store.begin();
+/// # let rows = ["orders", "orders", "letters"].map(|topic| NewRecord::new(topic, "order", "42", "OrderPaid", Some(b"{}".to_vec())));
+/// # tx.insert(&TableName::default(), rows.into()).await?;
+/// # tx.commit();
+/// # let relay = RelayId::random();
+/// # let taken = store.take(relay, 64).await?;
+/// # for row in store.rows() {
+/// #     let lease = taken.iter().map(|taken| taken.lease).find(|lease| lease.lane == row.lane()).ok_or("no lane")?;
+/// #     store.fail(relay, &[Verdict::new(row.row(), 0, lease, Fault::Rejected, OnDead::Continue, "too large")]).await?;
+/// # }
+/// let alice = Operator::new("alice")?;
+/// let on_orders = RowFilter::dead().topic("orders");
+/// let count = store.apply_to_all(Move::Requeue, &on_orders, &alice).await?;
+/// assert_eq!((count.moved, count.busy), (2, 0));
+///
+/// assert!(store.list(&on_orders, 0, 100).await?.is_empty());
+/// let letters = store.list(&RowFilter::dead(), 0, 100).await?; // those of every topic
+/// assert_eq!((letters.len(), letters[0].record.status), (1, Status::Dead));
+/// # Ok(()) }
+/// # tokio::runtime::Runtime::new()?.block_on(run())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct RowFilter {
     pub(crate) statuses: Vec<Status>,

@@ -40,6 +40,9 @@ pub struct Entry {
 ///
 /// An error that is a [`StoreError`](crate::StoreError) of kind `Contention` says that nothing was written and the whole transaction is to be
 /// repeated; the writers do so.
+///
+/// # Cancel safety
+/// A transaction that takes too long is given up in the middle of a call: what it wrote must then be gone with it, or be committed as a whole.
 pub trait Books: Clone + Send + Sync + 'static {
     /// A transaction of the store.
     type Transaction: OpenTransaction + 'static;
