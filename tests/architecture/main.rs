@@ -1,5 +1,6 @@
 //! Which module may use which, and what stays out of a build without features.
 
+mod docs;
 mod features;
 mod paths;
 

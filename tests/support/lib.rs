@@ -54,3 +54,13 @@ pub mod verify_page {}
 #[cfg(all(doctest, feature = "schema-registry"))]
 #[doc = include_str!("../../docs/schema-registry.md")]
 pub mod schema_registry_page {}
+
+/// The same for `docs/postgres.md`.
+#[cfg(all(doctest, feature = "postgres"))]
+#[doc = include_str!("../../docs/postgres.md")]
+pub mod postgres_page {}
+
+/// The same for `docs/sqlite.md`.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../docs/sqlite.md")]
+pub mod sqlite_page {}

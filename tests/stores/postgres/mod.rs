@@ -8,6 +8,7 @@ mod locks;
 mod operate;
 mod order;
 mod own;
+mod pages;
 mod plans;
 mod races;
 mod roles;
