@@ -332,4 +332,19 @@ mod tests {
         let text = format!("{:?}", builder().build().unwrap());
         assert!(text.contains("auto_register: false"), "{text}");
     }
+
+    #[test]
+    fn the_limits_are_those_of_the_docs() {
+        let text = format!("{:?}", builder());
+        for limit in [
+            "connect_timeout: 2s",
+            "request_timeout: 5s",
+            "deadline: 15s",
+            "retries: 3",
+            "cache_capacity: 1000",
+            "refusal_ttl: 5s",
+        ] {
+            assert!(text.contains(limit), "{limit} is not in {text}");
+        }
+    }
 }
