@@ -16,6 +16,31 @@ fn a_consumer_has_no_database_no_checker_and_no_runtime_in_its_tree() {
     assert!(names.len() <= 45, "{} crates: {names:?}", names.len());
 }
 
+/// The checker of schemas brings the careful way to read floats; who only reads must not be without it.
+#[test]
+fn a_consumer_reads_the_numbers_that_a_producer_wrote() {
+    let consumer = ["--no-default-features", "--features", "derive,json", "--format", "{p} {f}"];
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--locked",
+            "--offline",
+            "-p",
+            "eventferry",
+        ])
+        .args(consumer)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8_lossy(&tree.stdout);
+    let reader = tree.lines().find(|line| line.starts_with("serde_json "));
+    assert!(reader.is_some_and(|line| line.contains("float_roundtrip")), "{tree}");
+}
+
 #[test]
 fn a_producer_adds_the_checker_and_its_database_only() {
     let crates = tree(&[
