@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::codec::json::undecodable;
+use crate::codec::json_numbers::looked_at;
 use crate::codec::{Check, CodecError, Encode, Json, Violation};
 
 /// The most violations that one error tells of.
@@ -18,8 +19,14 @@ const LISTED: usize = 1_000;
 
 impl<E: Serialize + ?Sized> Encode<E> for Json {
     fn encode(event: &E) -> Result<Vec<u8>, CodecError> {
+        let (written, beyond) = looked_at(event, |event| serde_json::to_vec(event));
+        if let Some(pointer) = beyond {
+            // It would be written as `null`, and read as `None` where the field may be missing.
+            let infinite = Violation::new(pointer, "type", "must be a finite number: JSON has no other");
+            return Err(CodecError::refused(vec![infinite]));
+        }
         // A `Serialize` written by hand may put values into its error, so the text is dropped.
-        serde_json::to_vec(event).map_err(|_| CodecError::encode("its `Serialize` failed"))
+        written.map_err(|_| CodecError::encode("its `Serialize` failed"))
     }
 }
 
@@ -42,9 +49,21 @@ impl JsonSchemaCheck {
         Ok(Self { validator, declared })
     }
 
-    fn violation(&self, root: &Value, error: &ValidationError<'_>) -> Violation {
+    /// Adds what an error says; of several forms, what keeps the value from being the one that it was meant to be, where that is plain.
+    fn tell(&self, root: &Value, error: &ValidationError<'_>, to: &mut Vec<Violation>) {
+        if to.len() >= MOST {
+            return;
+        }
+        if let Kind::AnyOf { context } | Kind::OneOfNotValid { context } = error.kind()
+            && let Some(form) = meant(error.instance_path().as_str(), context)
+        {
+            for inner in form {
+                self.tell(root, inner, to);
+            }
+            return;
+        }
         let pointer = self.pointer(root, error.instance_path().as_str());
-        Violation::new(pointer, error.kind().keyword(), reason(error.kind()))
+        to.push(Violation::new(pointer, error.kind().keyword(), reason(error.kind())));
     }
 
     /// The pointer with declared names and positions as they are, and `*` for every other name: the keys of a map are values too.
@@ -81,12 +100,14 @@ impl Check for JsonSchemaCheck {
         if self.validator.is_valid(&value) {
             return Ok(());
         }
-        let violation = |error| self.violation(&value, &error);
-        let mut violations: Vec<_> = if values(&value) <= LISTED {
-            self.validator.iter_errors(&value).take(MOST).map(violation).collect()
-        } else {
-            self.validator.validate(&value).err().into_iter().map(violation).collect()
-        };
+        let mut violations = Vec::new();
+        if values(&value) <= LISTED {
+            for error in self.validator.iter_errors(&value).take(MOST) {
+                self.tell(&value, &error, &mut violations);
+            }
+        } else if let Err(error) = self.validator.validate(&value) {
+            self.tell(&value, &error, &mut violations);
+        }
         if violations.is_empty() {
             violations.push(Violation::new("", "schema", "is not what the schema describes"));
         }
@@ -100,6 +121,50 @@ fn values(value: &Value) -> usize {
         Value::Object(inner) => 1 + inner.values().map(values).sum::<usize>(),
         Value::Array(items) => 1 + items.iter().map(values).sum::<usize>(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+    }
+}
+
+/// Of the forms that a value at a place does not have, the one that it comes nearest to; none where two are as near, or all are other forms.
+///
+/// Without this an error anywhere in an `Option` or in an enum with data would be one of the whole, and its place not told.
+fn meant<'e>(place: &str, forms: &'e [Vec<ValidationError<'static>>]) -> Option<&'e [ValidationError<'static>]> {
+    /// How far a value is from a form: wrong only further in, wrong itself, another type or tag.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    enum Distance {
+        Within,
+        Here,
+        Other,
+    }
+    let distance = |form: &[ValidationError<'_>]| {
+        let of_one = form.iter().map(|error| {
+            let below = error.instance_path().as_str().strip_prefix(place).unwrap_or_default();
+            let depth = below.matches('/').count();
+            let is_other = match depth {
+                0 => matches!(
+                    error.kind(),
+                    Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. } | Kind::FalseSchema
+                ),
+                // A tag is a constant in a member.
+                1 => matches!(error.kind(), Kind::Constant { .. }),
+                _ => false,
+            };
+            match (is_other, depth) {
+                (true, _) => Distance::Other,
+                (false, 0) => Distance::Here,
+                (false, _) => Distance::Within,
+            }
+        });
+        of_one.max().unwrap_or(Distance::Other)
+    };
+    let nearest = forms
+        .iter()
+        .map(|form| distance(form))
+        .min()
+        .filter(|nearest| *nearest != Distance::Other)?;
+    let mut near = forms.iter().filter(|form| distance(form) == nearest);
+    match (near.next(), near.next()) {
+        (Some(form), None) => Some(form),
+        _ => None,
     }
 }
 

@@ -137,3 +137,89 @@ async fn a_member_written_twice_is_refused_because_readers_differ_on_it() {
         "{error}"
     );
 }
+
+/// Several forms: an `Option` of a struct, and enums as serde writes them.
+mod forms {
+    use super::{Deserialize, JsonSchema, OutboxEvent, Serialize, define_outbox};
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Customer {
+        #[schemars(length(max = 3))]
+        email: String,
+    }
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    #[serde(tag = "how")]
+    enum Paid {
+        Cash {
+            #[schemars(range(max = 9))]
+            desk: u32,
+        },
+        Card {
+            customer: Option<Customer>,
+        },
+    }
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    enum Sent {
+        No,
+        To(Customer),
+        By { desks: Vec<Paid> },
+    }
+
+    #[derive(Serialize, Deserialize, JsonSchema, OutboxEvent)]
+    #[outbox(crate = crate, topic = "t", aggregate_type = "a")]
+    pub(super) struct Order {
+        #[outbox(aggregate_id)]
+        id: u64,
+        customer: Option<Customer>,
+        paid: Paid,
+        sent: Sent,
+    }
+
+    define_outbox! {
+        #[outbox(crate = crate)]
+        pub(super) type Orders;
+        pub(super) enum OrdersEvent { Order }
+    }
+}
+
+#[test]
+fn of_several_forms_the_one_that_was_meant_says_where_it_is_broken() {
+    let events = forms::Orders::new().and_then(crate::Outbox::checked_decode).unwrap();
+    let told = |customer: &str, paid: &str, sent: &str| {
+        let payload = format!(r#"{{"id":1,"customer":{customer},"paid":{paid},"sent":{sent}}}"#);
+        let message = crate::Message::new("t", payload).with_header("event-type", "Order");
+        let Err(error) = events.decode(&message) else { return Vec::new() };
+        let one = |one: &crate::codec::Violation| format!("{} {}", one.pointer(), one.rule());
+        error.violations().iter().map(one).collect()
+    };
+    let (cash, no) = (r#"{"how":"Cash","desk":1}"#, "\"No\"");
+    assert_eq!(told("null", cash, no), Vec::<String>::new());
+    for (customer, paid, sent, expected) in [
+        (r#"{"email":"long"}"#, cash, no, &["/customer/email maxLength"][..]),
+        ("{}", cash, no, &["/customer required"]),
+        ("null", r#"{"how":"Cash","desk":10}"#, no, &["/paid/desk maximum"]),
+        ("null", r#"{"how":"Cash"}"#, no, &["/paid required"]),
+        (
+            "null",
+            r#"{"how":"Card","customer":{"email":"long"}}"#,
+            no,
+            &["/paid/customer/email maxLength"],
+        ),
+        ("null", cash, r#"{"To":{"email":"long"}}"#, &["/sent/To/email maxLength"]),
+        (
+            "null",
+            cash,
+            r#"{"By":{"desks":[{"how":"Cash","desk":1},{"how":"Cash","desk":10}]}}"#,
+            &["/sent/By/desks/1/desk maximum"],
+        ),
+        // Nothing says which form these were meant to be.
+        ("7", cash, no, &["/customer anyOf"]),
+        ("null", r#"{"how":"Cheque"}"#, no, &["/paid oneOf"]),
+        ("null", cash, r#"{"Back":1}"#, &["/sent oneOf"]),
+        ("null", cash, "\"Yes\"", &["/sent oneOf"]),
+    ] {
+        assert_eq!(told(customer, paid, sent), expected, "{customer} {paid} {sent}");
+    }
+}
