@@ -35,6 +35,8 @@ mod error;
 #[cfg(feature = "json")]
 mod json;
 #[cfg(feature = "json-schema")]
+mod json_numbers;
+#[cfg(feature = "json-schema")]
 mod json_schema;
 #[cfg(any(feature = "avro", feature = "protobuf"))]
 mod kept;

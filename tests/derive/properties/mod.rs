@@ -1,6 +1,7 @@
 //! Any value encodes, is allowed and decodes to itself, in every format; what a schema forbids is refused by its place; and no bytes at all
 //! make decoding panic.
 
+mod floats;
 mod hostile;
 mod json;
 
@@ -121,12 +122,12 @@ pub(crate) fn text(rng: &mut Rng) -> String {
         .collect()
 }
 
-fn integer(rng: &mut Rng) -> i64 {
+pub(crate) fn integer(rng: &mut Rng) -> i64 {
     *rng.choice(&[0, 1, -1, 63, 64, -64, -65, i64::MIN, i64::MAX, rng.clone().i64(..)])
         .expect("one")
 }
 
-fn float(rng: &mut Rng) -> f64 {
+pub(crate) fn float(rng: &mut Rng) -> f64 {
     let float = f64::from_bits(rng.u64(..));
     if float.is_finite() { float } else { 0.5 }
 }
