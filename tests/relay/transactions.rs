@@ -259,23 +259,24 @@ async fn of_two_relays_that_fight_over_an_id_one_gives_it_up_and_says_so() {
         }
         epochs
     };
-    // Settled: each group has been given up by one of the two, and for longer than they wait before they take it again no lease was taken.
-    let (mut last, mut since) = (epochs().await, Instant::now());
+    // Settled: each group has been given up by one of the two, and that stays so, and no lease is taken, for longer than they would wait before
+    // they take one again.
+    let (mut last, mut since) = ((epochs().await, given_up()), Instant::now());
     soon("the end of the fight", async {
-        while given_up() != 8 || since.elapsed() < 3 * LEASE {
+        while last.1 != 8 || since.elapsed() < 3 * LEASE {
             tick.tick().await;
             // Whoever has nothing to send does not notice.
             for (rig, ledger) in rigs.iter().zip(&mut ledgers) {
                 extend(ledger, rig.fill(64, 64).await);
             }
-            let now = epochs().await;
+            let now = (epochs().await, given_up());
             if now != last {
                 (last, since) = (now, Instant::now());
             }
         }
     })
     .await;
-    let counts: Vec<_> = relays.iter().map(|relay| relay.stats().groups_fenced).collect();
+    let (last, counts): (_, Vec<_>) = (last.0, relays.iter().map(|relay| relay.stats().groups_fenced).collect());
     eprintln!(
         "groups given up: {counts:?}, epochs {last:?}, after {:?}",
         since.duration_since(began)
