@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Bench, pipelined, row};
+use super::{Bench, config, pipelined, row};
 use crate::outbox::{Payload, Record};
-use crate::publish::PublishErrorKind;
-use crate::relay::core::{Cause, Fact};
+use crate::publish::{PublishErrorKind, Scope};
+use crate::relay::core::{Cause, Command, Fact, WriteCommand};
 
 fn sized(id: i64, bytes: usize) -> Record {
     let mut row = row(id, &format!("a{id}"));
@@ -84,4 +84,31 @@ fn what_is_refused_for_now_says_nothing_of_sizes() {
     let mut bench = refused(PublishErrorKind::Retriable);
     let (together, _) = bench.by_route(vec![sized(2, 900)]);
     assert_eq!(together, [2]);
+}
+
+/// On the plain route, where attempts are counted. A lost connection is a story of its own: `alone`.
+#[test]
+fn what_is_nobodys_fault_is_tried_again_and_never_judged() {
+    for kind in [
+        PublishErrorKind::Throttled,
+        PublishErrorKind::Unavailable(Scope::Topic),
+        PublishErrorKind::Unavailable(Scope::Partition),
+        PublishErrorKind::Fenced,
+    ] {
+        let mut bench = Bench::new(config());
+        bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "a")]);
+        for _ in 0..5 {
+            let sent = bench.handed_over();
+            let [(1, token)] = sent[..] else { panic!("{kind:?}: {sent:?}") };
+            bench.refuse(token, kind);
+            bench.later(2);
+            while let Some((number, _)) = bench.aggregates() {
+                let rows = Some(vec![row(1, "a"), row(2, "a")]);
+                bench.turn([Fact::Aggregates { number, rows }]);
+            }
+        }
+        let judged = |c: &Command| matches!(c, Command::Write(WriteCommand::Judge(_)));
+        assert!(!bench.commands.iter().any(judged), "{kind:?}: {:?}", bench.commands);
+        assert_eq!((bench.core.stats().failed, bench.core.stats().dead), (0, 0), "{kind:?}");
+    }
 }

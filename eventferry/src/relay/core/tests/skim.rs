@@ -1,9 +1,11 @@
 //! Lanes whose rows are left in the table are looked through; nothing that could go is passed over.
 
+use std::time::Duration;
+
 use super::{Bench, CoreConfig, config, row, snapshot};
-use crate::outbox::{Record, Status, lane_of, order_key};
+use crate::outbox::{LaneLease, Record, Status, lane_of, order_key};
 use crate::relay::core::{Command, Fact, ReadCommand};
-use crate::store::{LaneRead, ReadBatch, Skimmed};
+use crate::store::{LaneRead, ReadBatch, Renewed, Skimmed};
 
 /// Another aggregate in the lane of `thing`/`a`.
 fn neighbour() -> String {
@@ -26,8 +28,8 @@ fn group(aggregate: &str, first: i64, last: i64, rows: u32) -> Skimmed {
 
 impl Bench {
     /// A lane whose first aggregate is held and has more rows than one read takes.
-    fn parked() -> Self {
-        let mut bench = Self::new(config());
+    fn parked(config: CoreConfig) -> Self {
+        let mut bench = Self::new(config);
         let (number, lanes) = bench.main_read();
         let limit = i64::from(limit_of(&lanes));
         let mut answer = ReadBatch::new(snapshot(1));
@@ -76,7 +78,7 @@ fn limit_of(lanes: &[LaneRead]) -> u32 {
 
 #[test]
 fn a_lane_full_of_rows_that_wait_is_looked_through_and_then_read_on() {
-    let mut bench = Bench::parked();
+    let mut bench = Bench::parked(config());
     let (number, lanes) = bench.look().expect("there is more of it");
     assert_eq!(lanes.len(), 1, "only that lane");
     assert!(!bench.commands.iter().any(|c| matches!(c, Command::Read(ReadCommand::Lanes { .. }))));
@@ -92,7 +94,7 @@ fn a_lane_full_of_rows_that_wait_is_looked_through_and_then_read_on() {
 
 #[test]
 fn a_look_that_comes_to_the_end_makes_way_for_reading() {
-    let mut bench = Bench::parked();
+    let mut bench = Bench::parked(config());
     let (number, lanes) = bench.look().expect("there is more of it");
     bench.skimmed(number, vec![group("a", lanes[0].cursor + 1, 900, 5)]);
     let (_, reads) = bench.main_read();
@@ -103,7 +105,7 @@ fn a_look_that_comes_to_the_end_makes_way_for_reading() {
 
 #[test]
 fn an_aggregate_that_may_go_is_read_from_where_it_was_met() {
-    let mut bench = Bench::parked();
+    let mut bench = Bench::parked(config());
     let (number, lanes) = bench.look().expect("there is more of it");
     let (next, last) = (lanes[0].cursor + 1, lanes[0].cursor + i64::from(lanes[0].limit));
     let other = neighbour();
@@ -138,14 +140,96 @@ fn what_an_open_queue_has_goes_on_and_the_rest_is_its_next_page() {
 
 #[test]
 fn an_answer_for_a_lane_that_was_begun_anew_passes_nothing() {
-    let mut bench = Bench::parked();
+    let mut bench = Bench::parked(config());
     let (number, _) = bench.look().expect("there is more of it");
     bench.turn([Fact::Skimmed { number, found: None }]);
-    bench.now += std::time::Duration::from_secs(1);
+    bench.now += Duration::from_secs(1);
     bench.turn([]);
     bench.read(|batch| batch.snapshot = snapshot(2));
     let (_, reads) = bench.main_read();
     assert!(reads.iter().all(|read| read.cursor == 0 && read.limit > 0), "{reads:?}");
     bench.skimmed(number, vec![group("a", 1, 5_000, 5_000)]);
     assert!(bench.core.lanes.iter().all(|lane| lane.cursor == 0));
+}
+
+#[test]
+fn a_lease_that_lapsed_and_came_back_does_not_take_in_the_look_that_was_under_way() {
+    let mut bench = Bench::parked(config());
+    let (number, lanes) = bench.look().expect("there is more of it");
+    // Its renewal is under way when the process freezes past the end of the lease.
+    bench.now = Duration::from_secs(16);
+    bench.turn([]);
+    let held: Vec<_> = (0..64).map(|lane| LaneLease::new(lane, 1)).collect();
+    let answer = Renewed::new(held.clone(), 1);
+    bench.turn([Fact::Renewed {
+        asked_at: Duration::from_secs(14),
+        held,
+        answer,
+    }]);
+    assert_eq!(bench.core.stats().lanes, 64, "nobody else took them");
+    bench.skimmed(number, vec![group("a", lanes[0].cursor + 1, 5_000, lanes[0].limit)]);
+    bench.now += Duration::from_secs(1);
+    bench.turn([]);
+    let (_, reads) = bench.main_read();
+    assert!(reads.iter().all(|read| read.cursor == 0 && read.limit > 0), "{reads:?}");
+}
+
+#[test]
+fn no_main_read_begins_while_a_look_is_under_way() {
+    let mut bench = Bench::parked(config());
+    let (number, lanes) = bench.look().expect("there is more of it");
+    for _ in 0..3 {
+        bench.now += Duration::from_secs(1);
+        bench.turn([]);
+        bench.turn([Fact::Wake]);
+    }
+    let reads = |bench: &Bench| {
+        let asked = |c: &&Command| matches!(c, Command::Read(ReadCommand::Lanes { .. }));
+        bench.commands.iter().filter(asked).count()
+    };
+    assert_eq!(reads(&bench), 0, "its snapshot would be newer than what the look sees");
+    bench.skimmed(number, vec![group("a", lanes[0].cursor + 1, 900, lanes[0].limit)]);
+    assert_eq!(reads(&bench), 1);
+}
+
+/// Where there is room a look waits for its turn anyway; here is none, so nothing but the read under way stands before it.
+#[test]
+fn no_look_begins_while_a_main_read_is_under_way() {
+    let window = 250;
+    let mut bench = Bench::parked(CoreConfig { window, ..config() });
+    let (number, lanes) = bench.look().expect("there is more of it");
+    let (next, last) = (lanes[0].cursor + 1, lanes[0].cursor + i64::from(lanes[0].limit));
+    let other = neighbour();
+    bench.skimmed(
+        number,
+        vec![group("a", next, last, lanes[0].limit - 1), group(&other, last, last, 1)],
+    );
+    let (number, count) = bench.aggregates().expect("the other aggregate may go");
+    assert_eq!(count, 1);
+    let rows = (last..).take(window).map(|id| row(id, &other)).collect();
+    bench.turn([Fact::Aggregates { number, rows: Some(rows) }]);
+    assert!(bench.core.stats().known >= 200, "the window is full: {:?}", bench.core.stats());
+    bench.turn([]);
+    assert!(bench.look().is_none(), "rows that it cannot see would not be late to the next read");
+    bench.read(|_| ());
+    assert!(bench.look().is_some());
+}
+
+#[test]
+fn a_lane_of_which_a_part_can_go_is_read_and_not_looked_through() {
+    let mut bench = Bench::new(config());
+    let (number, lanes) = bench.main_read();
+    let limit = i64::from(limit_of(&lanes));
+    let other = neighbour();
+    let mut answer = ReadBatch::new(snapshot(1));
+    answer.fresh = vec![held(1)];
+    answer
+        .fresh
+        .extend((2..=limit).map(|id| row(id, if id % 4 == 0 { &other } else { "a" })));
+    bench.turn([Fact::Read {
+        number,
+        batch: Some(answer),
+    }]);
+    assert!(bench.look().is_none(), "a quarter of it can go");
+    assert!(limit_of(&bench.main_read().1) > 0);
 }
