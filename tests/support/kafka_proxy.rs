@@ -50,6 +50,7 @@ struct Script {
     damage: Mutex<Option<Damage>>,
     hated: Mutex<Vec<i16>>,
     unanswered: Mutex<Vec<i16>>,
+    swallowed: Mutex<Vec<i16>>,
     damaged: watch::Sender<Stage>,
     line: watch::Sender<bool>,
 }
@@ -99,6 +100,7 @@ impl KafkaProxy {
             damage: Mutex::default(),
             hated: Mutex::default(),
             unanswered: Mutex::default(),
+            swallowed: Mutex::default(),
             damaged: watch::Sender::new(Stage::Waiting),
             line: watch::Sender::new(true),
         });
@@ -143,6 +145,11 @@ impl KafkaProxy {
     /// Closes the connection, from now on, in place of every answer to requests of these kinds: the broker has carried them out.
     pub fn lose_answers_to(&self, kinds: &[i16]) {
         *self.script.unanswered.lock().unwrap_or_else(PoisonError::into_inner) = kinds.to_vec();
+    }
+
+    /// Keeps back, from now on, every answer to requests of these kinds: the broker has carried them out, and the connection stays.
+    pub fn swallow_answers_to(&self, kinds: &[i16]) {
+        *self.script.swallowed.lock().unwrap_or_else(PoisonError::into_inner) = kinds.to_vec();
     }
 
     /// Waits until the request that is to be damaged is held back.
@@ -205,7 +212,17 @@ async fn accept(door: Door, script: Arc<Script>) {
 }
 
 /// Requests whose answers somebody waits for, or nobody is to have.
-type Awaited = Mutex<HashMap<i32, Option<oneshot::Sender<()>>>>;
+type Awaited = Mutex<HashMap<i32, Fate>>;
+
+/// What becomes of an answer.
+enum Fate {
+    /// It is passed on, and somebody is told.
+    Told(oneshot::Sender<()>),
+    /// Its connection is closed in its place.
+    Lost,
+    /// It is dropped.
+    Swallowed,
+}
 
 /// One connection, until either side closes it.
 async fn connection(client: TcpStream, script: &Script) -> io::Result<()> {
@@ -239,14 +256,11 @@ async fn pass_requests(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHa
         if script.hated.lock().unwrap_or_else(PoisonError::into_inner).contains(&api(&frame)) {
             return Ok(());
         }
-        if script
-            .unanswered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&api(&frame))
-        {
-            let mut awaited = awaited.lock().unwrap_or_else(PoisonError::into_inner);
-            awaited.insert(correlation(&frame[8..]), None);
+        for (kinds, fate) in [(&script.unanswered, Fate::Lost), (&script.swallowed, Fate::Swallowed)] {
+            if kinds.lock().unwrap_or_else(PoisonError::into_inner).contains(&api(&frame)) {
+                let mut awaited = awaited.lock().unwrap_or_else(PoisonError::into_inner);
+                awaited.insert(correlation(&frame[8..]), fate);
+            }
         }
         let Some(damaged) = script.damage_of(&frame) else {
             to.write_all(&frame).await?;
@@ -266,7 +280,7 @@ async fn pass_requests(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHa
         awaited
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(correlation(&damaged[8..]), Some(answered));
+            .insert(correlation(&damaged[8..]), Fate::Told(answered));
         to.write_all(&damaged).await?;
         answer.await.map_err(io::Error::other)?;
         script.damaged.send_replace(Stage::Answered {
@@ -287,16 +301,18 @@ async fn read_answers(
 ) -> io::Result<()> {
     loop {
         let frame = read_frame(&mut from).await?;
-        let waiting = awaited
+        let fate = awaited
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&correlation(&frame[4..]));
-        if let Some(None) = waiting {
-            return Ok(());
+        match fate {
+            Some(Fate::Lost) => return Ok(()),
+            Some(Fate::Swallowed) => continue,
+            Some(Fate::Told(_)) | None => {}
         }
         let at = Instant::now() + *script.delay.lock().unwrap_or_else(PoisonError::into_inner);
         to.send((at, frame)).map_err(io::Error::other)?;
-        if let Some(Some(waiting)) = waiting {
+        if let Some(Fate::Told(waiting)) = fate {
             // Whoever waited may be gone with its connection.
             let _ = waiting.send(());
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eventferry::publish::{Pipelined, PublishErrorKind, Publisher, Scope};
 use eventferry_tests::kafka::TestTopic;
-use eventferry_tests::kafka_proxy::KafkaProxy;
+use eventferry_tests::kafka_proxy::{KafkaProxy, PRODUCE};
 use eventferry_tests::servers;
 
 use super::{Reported, builder, event, open, within};
@@ -146,4 +146,25 @@ async fn a_topic_that_was_deleted_is_the_topics_fault_and_resumes_when_it_is_bac
         .await
         .unwrap();
     assert_eq!(topic.texts(1).await, ["after"]);
+}
+
+/// It writes each event, and its answers are too slow for the publish deadline.
+#[tokio::test]
+async fn a_leader_that_takes_events_and_does_not_answer_in_time_is_no_events_fault() {
+    let Some(proxy) = KafkaProxy::start().await else { return };
+    let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
+    let topic = TestTopic::create(&brokers, 1, &[]).await;
+    let publisher = builder(proxy.address()).publish_deadline(Duration::from_secs(2)).build().unwrap();
+    within("a publish", publisher.publish(&event(topic.name(), "before")))
+        .await
+        .unwrap();
+    proxy.swallow_answers_to(&[PRODUCE]);
+    let error = within("a publish", publisher.publish(&event(topic.name(), "slow")))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), PublishErrorKind::Unavailable(Scope::Partition), "{error}");
+    proxy.swallow_answers_to(&[]);
+    within("a publish", publisher.publish(&event(topic.name(), "after"))).await.unwrap();
+    let log = topic.texts(0).await;
+    assert!(log.contains(&"slow".to_owned()), "it was written, only nobody said so: {log:?}");
 }

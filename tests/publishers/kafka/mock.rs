@@ -20,20 +20,35 @@ async fn a_refusal_of_a_single_event_says_whose_fault_it_is() {
     let publisher = builder(&brokers).build().unwrap();
     let message = event("orders", "1");
     within("a publish", publisher.publish(&message)).await.unwrap();
-    for (code, kind) in [
+    // Once, or as often as the client tries by itself.
+    for (code, times, kind) in [
         (
             Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+            1,
             PublishErrorKind::Unavailable(Scope::Topic),
         ),
-        (Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, PublishErrorKind::Rejected),
-        (Code::RD_KAFKA_RESP_ERR_INVALID_RECORD, PublishErrorKind::Rejected),
-        (Code::RD_KAFKA_RESP_ERR_POLICY_VIOLATION, PublishErrorKind::Rejected),
-        (Code::RD_KAFKA_RESP_ERR_UNKNOWN, PublishErrorKind::Retriable),
+        (Code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1, PublishErrorKind::Rejected),
+        (Code::RD_KAFKA_RESP_ERR_INVALID_RECORD, 1, PublishErrorKind::Rejected),
+        (Code::RD_KAFKA_RESP_ERR_POLICY_VIOLATION, 1, PublishErrorKind::Rejected),
+        (Code::RD_KAFKA_RESP_ERR_UNKNOWN, 1, PublishErrorKind::Retriable),
+        (Code::RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED, 1, PublishErrorKind::Throttled),
+        (
+            Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+            3,
+            PublishErrorKind::Unavailable(Scope::Partition),
+        ),
+        // The broker is asked about the topic, and answers: so it is not the one that is away.
+        (
+            Code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+            3,
+            PublishErrorKind::Unavailable(Scope::Partition),
+        ),
     ] {
-        cluster.request_errors(RDKafkaApiKey::Produce, &[code]);
+        cluster.request_errors(RDKafkaApiKey::Produce, &vec![code; times]);
         let error = within("a publish", publisher.publish(&message)).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{code:?}: {error}");
         assert!(error.to_string().starts_with("failed to publish to topic `orders`: "), "{error}");
+        cluster.clear_request_errors(RDKafkaApiKey::Produce);
     }
 }
 

@@ -240,6 +240,26 @@ async fn a_transaction_that_outlives_its_time_limit_is_no_fence() {
     assert_eq!(topic.texts(0).await, ["0", "1"]);
 }
 
+/// Each batch is larger than the client's queue.
+#[tokio::test]
+async fn a_full_client_makes_a_batch_wait_and_ends_no_session() {
+    let Some(brokers) = servers::require("kafka") else { return };
+    let topic = TestTopic::create(&brokers, 1, &[]).await;
+    let publisher = builder(&brokers).set("queue.buffering.max.messages", "50");
+    let publisher = publisher.transactions(LIMIT).build().unwrap();
+    let mut session = take(&publisher, topic.name(), 0).await;
+    let mut reported = Reported::default();
+    for token in 0..2_000 {
+        session.hand_over(token, 0, event(topic.name(), token.to_string())).unwrap();
+    }
+    reported
+        .until("all deliveries", session.as_mut(), |r| r.0.len() == 2_000 || r.failed())
+        .await;
+    assert!(!reported.failed(), "{:?}", reported.errors());
+    reported.close(session).await;
+    assert_eq!(topic.texts(0).await, texts(0..2_000));
+}
+
 #[tokio::test]
 async fn what_goes_alone_goes_outside_of_transactions() {
     let Some(brokers) = servers::require("kafka") else { return };

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::event::Message;
 use crate::publish::Delivery;
 use crate::publish::kafka::error::code_of;
-use crate::publish::kafka::plain::PlainProducer;
+use crate::publish::kafka::plain::{Answer, PlainProducer};
 use crate::publish::kafka::settings::Settings;
 
 /// How many connections an event must have cost, alone.
@@ -65,21 +65,31 @@ impl Trials {
 
 /// Blocks.
 fn run(client: &PlainProducer, message: &Message, partition: i32, question: Duration, until: Instant) -> Trial {
+    let in_time = || until.saturating_duration_since(Instant::now()) >= question * 2;
+    let ask = || {
+        let answer = client.ask_leader(message.topic(), partition, question);
+        answer.map_err(|error| code_of(&error))
+    };
+    let send = || match client.send(message, Some(partition)) {
+        Ok(receiver) => receiver.blocking_recv().unwrap_or(Err(RDKafkaErrorCode::DestroyBroker)),
+        Err(code) => Err(code),
+    };
+    judge(in_time, ask, send)
+}
+
+/// The leader is asked before the event goes, each time, and after the last.
+fn judge(in_time: impl Fn() -> bool, ask: impl Fn() -> Result<(), RDKafkaErrorCode>, send: impl Fn() -> Answer) -> Trial {
     for lost in 0..=ENOUGH {
-        if until.saturating_duration_since(Instant::now()) < question * 2 {
+        if !in_time() {
             return Trial::Postponed;
         }
-        if let Err(error) = client.ask_leader(message.topic(), partition, question) {
-            return Trial::Unanswered(code_of(&error));
+        if let Err(code) = ask() {
+            return Trial::Unanswered(code);
         }
         if lost == ENOUGH {
             break;
         }
-        let answer = match client.send(message, Some(partition)) {
-            Ok(receiver) => receiver.blocking_recv().unwrap_or(Err(RDKafkaErrorCode::DestroyBroker)),
-            Err(code) => Err(code),
-        };
-        match answer {
+        match send() {
             Ok(delivery) => return Trial::Delivered(delivery),
             Err(RDKafkaErrorCode::BrokerTransportFailure) => {}
             Err(code) => return Trial::Failed(code),
@@ -90,6 +100,8 @@ fn run(client: &PlainProducer, message: &Message, partition: i32, question: Dura
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::publish::kafka::warm::WarmRule;
 
@@ -109,5 +121,65 @@ mod tests {
         let until = Instant::now() + Duration::from_secs(30);
         let trial = Trials::new().try_alone(&settings, &Message::new("orders", "1"), 0, until).await;
         assert!(matches!(trial, Trial::Postponed), "{trial:?}");
+    }
+
+    /// Takes one more.
+    fn count(so_far: &Cell<usize>) -> usize {
+        so_far.replace(so_far.get() + 1)
+    }
+
+    /// A trial in which every connection is lost under the event, and question number `silent` is not answered; also, how often it was sent.
+    fn trial(silent: Option<usize>) -> (Trial, usize) {
+        let (asked, sent) = (Cell::new(0), Cell::new(0));
+        let ask = || match count(&asked) {
+            number if Some(number) == silent => Err(RDKafkaErrorCode::OperationTimedOut),
+            _ => Ok(()),
+        };
+        let hang_up = || {
+            count(&sent);
+            Err(RDKafkaErrorCode::BrokerTransportFailure)
+        };
+        (judge(|| true, ask, hang_up), sent.get())
+    }
+
+    #[test]
+    fn an_event_is_guilty_only_if_the_leader_answers_before_and_after_each_loss() {
+        assert!(matches!(trial(None), (Trial::Guilty, ENOUGH)), "{:?}", trial(None));
+        for silent in 0..=ENOUGH {
+            let (trial, sent) = trial(Some(silent));
+            let unanswered = matches!(trial, Trial::Unanswered(RDKafkaErrorCode::OperationTimedOut));
+            assert!(unanswered, "question {silent}: {trial:?}");
+            assert_eq!(sent, silent, "nothing is sent to a leader that is silent");
+        }
+    }
+
+    #[test]
+    fn a_trial_ends_with_the_first_word_about_the_event() {
+        for (lost, expected) in [(0, 1), (2, 3)] {
+            let sent = Cell::new(0);
+            let answer = |word: Answer| {
+                if count(&sent) < lost {
+                    Err(RDKafkaErrorCode::BrokerTransportFailure)
+                } else {
+                    word
+                }
+            };
+            let trial = judge(|| true, || Ok(()), || answer(Ok(Delivery::at(0, 7))));
+            assert!(matches!(trial, Trial::Delivered(_)), "{trial:?}");
+            assert_eq!(sent.replace(0), expected);
+            let trial = judge(|| true, || Ok(()), || answer(Err(RDKafkaErrorCode::MessageSizeTooLarge)));
+            assert!(matches!(trial, Trial::Failed(RDKafkaErrorCode::MessageSizeTooLarge)), "{trial:?}");
+            assert_eq!(sent.get(), expected);
+        }
+    }
+
+    #[test]
+    fn a_trial_there_is_no_time_for_says_nothing_of_the_event() {
+        for rounds in 0..=ENOUGH {
+            let begun = Cell::new(0);
+            let lost = || Err(RDKafkaErrorCode::BrokerTransportFailure);
+            let trial = judge(|| count(&begun) < rounds, || Ok(()), lost);
+            assert!(matches!(trial, Trial::Postponed), "after {rounds}: {trial:?}");
+        }
     }
 }

@@ -129,3 +129,47 @@ async fn no_more_events_wait_than_the_limit() {
     assert!(session.hand_over(0, 0, message()).is_err());
     assert!(session.hand_over(0, 1, message()).is_ok(), "another partition has nothing waiting");
 }
+
+/// A session whose event 0 is under suspicion, and whose leader has answered, or has not.
+fn suspecting(leader_answers: bool) -> KafkaSession {
+    let mut session = session(&[]);
+    for token in 0..2 {
+        session.hand_over(token, 0, message()).unwrap();
+    }
+    let stillness = &mut session.places[0].stillness;
+    assert!(!stillness.suspicious(0) && stillness.suspicious(3), "three connections were lost");
+    session.suspicion = Some(Suspicion {
+        place: 0,
+        leader_answers: Arc::new(OnceLock::from(leader_answers)),
+    });
+    session
+}
+
+#[tokio::test]
+async fn an_event_under_which_connections_are_lost_ends_the_session_if_the_leader_answers() {
+    let mut session = suspecting(true);
+    let reports = session.reports().await;
+    let told: Vec<_> = reports.iter().map(|report| (report.token, report.result.is_err())).collect();
+    assert_eq!(told, [(0, true)]);
+    assert!(session.hand_over(2, 0, message()).is_err(), "it is over");
+}
+
+#[tokio::test]
+async fn what_arrives_while_the_leader_is_asked_clears_the_events_of_its_partition() {
+    let mut session = suspecting(true);
+    answer(&session, 0, 0);
+    let reports = session.reports().await;
+    let told: Vec<_> = reports.iter().map(|report| (report.token, report.result.is_ok())).collect();
+    assert_eq!(told, [(0, true)], "the one that was on its way, and nothing about the next");
+    assert!(!session.places[0].stillness.suspicious(9), "what was lost before counts no more");
+    assert!(session.hand_over(2, 0, message()).is_ok());
+}
+
+#[tokio::test]
+async fn connections_lost_while_the_leader_was_away_are_forgiven_when_it_is_back() {
+    let mut session = suspecting(false);
+    assert!(session.settle().is_empty(), "an outage is no event's fault");
+    let stillness = &mut session.places[0].stillness;
+    assert!(!stillness.suspicious(9) && !stillness.suspicious(11), "counted anew");
+    assert!(stillness.suspicious(12));
+}
