@@ -3,6 +3,8 @@
 mod crew;
 mod database;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -170,6 +172,19 @@ impl Verification {
         }
     }
 
+    /// A checker that knows of no fault yet.
+    fn checker(&self) -> Checker {
+        Checker::new().patience(self.patience())
+    }
+
+    /// Whether somebody else carries on: then it counts from the moment at which one was lost, not from its return. A process that is
+    /// stopped in the middle of writing to a file keeps everybody else from it.
+    fn others_carry_on(&self, fault: Fault) -> bool {
+        let held = fault == Fault::FreezeRelay && self.database == Database::File;
+        let one = matches!(fault, Fault::KillRelay | Fault::FreezeRelay | Fault::StealLanes);
+        one && !held && self.relays > 1
+    }
+
     /// Carries out the schedule, and answers a checker that knows what was broken when, and how many rows waited for what was killed.
     async fn play(
         &self,
@@ -182,7 +197,7 @@ impl Verification {
         let mut begin = Instant::now();
         let mut tick = interval(Duration::from_secs(5));
         tick.tick().await;
-        let mut checker = Checker::new().patience(self.patience());
+        let mut checker = self.checker();
         let mut broken = vec![SystemTime::UNIX_EPOCH; schedule.acts().len()];
         let mut turns = schedule.turns().into_iter().peekable();
         let mut under_way = Vec::new();
@@ -212,12 +227,11 @@ impl Verification {
                 continue;
             }
             stage.end(act).await;
-            // Whoever else carries on counts from the moment at which one was lost, not from its return. A process that is stopped in the
-            // middle of writing to a file keeps everybody else from it.
-            let held = act.fault == Fault::FreezeRelay && self.database == Database::File;
-            let one = matches!(act.fault, Fault::KillRelay | Fault::FreezeRelay | Fault::StealLanes);
-            let at_once = one && !held && self.relays > 1;
-            let whole = if at_once { broken[number] } else { wall_clock() };
+            let whole = if self.others_carry_on(act.fault) {
+                broken[number]
+            } else {
+                wall_clock()
+            };
             checker = checker.disturbed(broken[number], whole);
             let (now, took) = (begin.elapsed(), begin.elapsed().saturating_sub(act.at));
             begin += took.saturating_sub(act.lasts + SLACK);

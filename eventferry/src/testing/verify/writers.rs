@@ -73,7 +73,7 @@ struct Counts {
 }
 
 /// What writers believe they have done. The journal knows better: of the failed ones some may have committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Written {
     /// Events of transactions whose commit was confirmed.
