@@ -129,6 +129,28 @@ fn what_promises_more_than_it_holds_is_charged_for_what_it_holds() {
     });
 }
 
+/// The place of a Protobuf message in its file, which stands before the payload of others, has a count of its own.
+#[test]
+fn a_frame_that_promises_many_positions_is_charged_for_those_it_has() {
+    let (_alone, readers) = alone();
+    for count in [
+        [0xfe, 0xff, 0xff, 0xff, 0x0f].as_slice(),
+        &[0x80, 0x80, 0x80, 0x01],
+        &[0x80, 0x08],
+        &[0x7e],
+    ] {
+        for positions in [0, 3, 70] {
+            let bytes = [&[0, 0, 0, 0, 3], count, &vec![0; positions][..]].concat();
+            let message = Message::new("proto", bytes);
+            let before = MEMORY.current_usage();
+            MEMORY.reset_peak_usage();
+            readers.read(Way::Framed, &message);
+            let peak = MEMORY.peak_usage().saturating_sub(before);
+            assert!(peak < 4_000, "{count:?}: {peak}");
+        }
+    }
+}
+
 #[test]
 fn what_is_nested_is_read_or_refused_and_never_overflows() {
     let (_alone, readers) = alone();

@@ -102,3 +102,15 @@ fn lengths_that_promise_what_is_not_there_are_refused_at_once() {
     );
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
+
+/// Found by the fuzz target `decode`: prost leaves out a zero without asking for its sign, which Protobuf would have it do.
+#[test]
+fn a_negative_zero_that_may_be_left_out_of_protobuf_loses_its_sign() {
+    let events = ThingEvents::new().unwrap();
+    let read = |payload: Vec<u8>| events.decode_as::<super::AsProto>(&sent("AsProto", payload)).unwrap();
+    let first = read([&[0x21][..], &(-0.0_f64).to_le_bytes()].concat());
+    assert!(first.ratio.is_sign_negative());
+    let again = message(&events, first).unwrap();
+    let again = read(eventferry::IncomingMessage::payload(&again).unwrap().to_vec());
+    assert_eq!(again.ratio.to_bits(), 0);
+}

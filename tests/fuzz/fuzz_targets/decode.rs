@@ -59,6 +59,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let again = again.expect("what was read can be written");
     let again = readers.both.decode(&message(&again)).expect("what is written is allowed");
-    // As texts: a number that is none is not equal to itself.
-    assert_eq!(format!("{again:?}"), format!("{event:?}"));
+    // As texts, because a number that is none is not equal to itself; and prost leaves out a zero whatever its sign is.
+    let shown = |event: &Thing| format!("{event:?}").replace("ratio: -0.0,", "ratio: 0.0,");
+    assert_eq!(shown(&again), shown(&event));
 });
