@@ -207,3 +207,30 @@ misfits! {
     NoMessage NoMessageEvents NoMessageEvent { #[prost(bytes = "vec", tag = "1")] a: Vec<u8> } => "field `small.NoMessage.a` (1) is no message in the type";
     Nested NestedEvents NestedEvent { #[prost(message, optional, tag = "1")] a: Option<Line> } => "the type has a field 1, which `small.Inner` does not declare";
 }
+
+macro_rules! absent {
+    ($($name:ident $set:ident $enum:ident ($schema:literal, $message:literal) => $refusal:literal;)*) => {
+        $(
+            #[derive(Clone, PartialEq, prost::Message, OutboxEvent)]
+            #[outbox(topic = "misfits", aggregate_type = "misfit", aggregate_id = prost::Message::encoded_len(self))]
+            #[outbox(format = "protobuf", schema = $schema, message = $message)]
+            struct $name {}
+            define_outbox! { type $set; #[derive(Debug)] enum $enum { $name } }
+        )*
+
+        #[test]
+        fn a_message_that_the_file_has_not_is_told_with_those_it_has() {
+            $(assert_eq!(
+                refusal($set::new()),
+                format!("failed to compile the schema of `{0}` version 1: {1}", stringify!($name), $refusal)
+            );)*
+        }
+    };
+}
+
+absent! {
+    Canceled CanceledEvents CanceledEvent ("derive/schemas/order.proto", "shop.v1.OrderCreated.Canceled") =>
+        "`derive/schemas/order.proto` has no message `shop.v1.OrderCreated.Canceled`; it has `shop.v1.Line`, `shop.v1.OrderCreated`, `shop.v1.OrderCreated.Cancelled`. Name one with `message = \"…\"`";
+    Nothing NothingEvents NothingEvent ("derive/schemas/empty.proto", "Nothing") =>
+        "`derive/schemas/empty.proto` has no message `Nothing`, and no other";
+}

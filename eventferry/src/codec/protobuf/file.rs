@@ -36,14 +36,16 @@ impl Parsed {
             .filter(|found| found.parent_file().name() == path);
         found.map(Self).ok_or_else(|| {
             let file = pool.get_file_by_name(path);
-            let names = file
-                .iter()
-                .flat_map(|file| file.messages().map(|message| format!("`{}`", message.full_name())));
-            let names: Vec<_> = names.collect();
-            CodecError::schema(format!(
-                "`{path}` has no message `{message}`; it has {}. Name one with `message = \"…\"`",
-                names.join(", ")
-            ))
+            let mut names = Vec::new();
+            if let Some(file) = file {
+                name_all(file.messages(), &mut names);
+            }
+            CodecError::schema(if names.is_empty() {
+                format!("`{path}` has no message `{message}`, and no other")
+            } else {
+                let names = names.join(", ");
+                format!("`{path}` has no message `{message}`; it has {names}. Name one with `message = \"…\"`")
+            })
         })
     }
 
@@ -92,6 +94,14 @@ impl Parsed {
         }
         found.truncate(MOST);
         Err(CodecError::refused(found))
+    }
+}
+
+/// The messages of a file that can be named, those within others included.
+fn name_all(messages: impl Iterator<Item = MessageDescriptor>, names: &mut Vec<String>) {
+    for message in messages.filter(|message| !message.is_map_entry()) {
+        names.push(format!("`{}`", message.full_name()));
+        name_all(message.child_messages(), names);
     }
 }
 
