@@ -1,4 +1,4 @@
-//! Plans at a few hundred thousand rows, with failed, dead, scheduled and hot ones among them: no statement of a relay walks the backlog.
+//! Plans at a million rows, with failed, dead, scheduled and hot ones among them: no statement of a relay walks the backlog.
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
@@ -14,19 +14,23 @@ macro_rules! sql {
     };
 }
 
-/// What the planner is given: one aggregate with a long queue, many with a short one, and all that is not pending.
-const ROWS: [&str; 6] = [
-    "SELECT 7, true, 0, NULL::timestamptz, NULL FROM generate_series(1, 100000)",
-    "SELECT (i % 50000) * 64 + i % 64, true, 0, NULL::timestamptz, NULL FROM generate_series(1, 100000) AS i",
-    "SELECT (1000000 + i) * 64 + i % 64, true, 3, now() + (i % 1000 - 500) * interval '1 s', 'no' FROM generate_series(1, 30000) AS i",
-    "SELECT (2000000 + i) * 64 + i % 64, true, CASE WHEN i % 10 = 0 THEN 5 ELSE 4 END, NULL::timestamptz, 'no' FROM generate_series(1, 30000) AS i",
-    "SELECT (3000000 + i) * 64 + i % 64, false, 1, now() + (i % 1000 - 500) * interval '1 s', NULL FROM generate_series(1, 30000) AS i",
-    "SELECT (4000000 + i) * 64 + i % 64, true, 0, NULL::timestamptz, NULL FROM generate_series(1, 10000) AS i",
-];
+/// What the planner is given: one aggregate with a long queue, many with a short one, `backlog` rows in all, and what is not pending.
+fn rows(backlog: u32) -> [String; 6] {
+    let half = backlog / 2;
+    [
+        format!("SELECT 7, true, 0, NULL::timestamptz, NULL FROM generate_series(1, {half})"),
+        format!("SELECT (i % 50000) * 64 + i % 64, true, 0, NULL::timestamptz, NULL FROM generate_series(1, {half}) AS i"),
+        "SELECT (1000000 + i) * 64 + i % 64, true, 3, now() + (i % 1000 - 500) * interval '1 s', 'no' FROM generate_series(1, 30000) AS i".to_owned(),
+        "SELECT (2000000 + i) * 64 + i % 64, true, CASE WHEN i % 10 = 0 THEN 5 ELSE 4 END, NULL::timestamptz, 'no' FROM generate_series(1, 30000) AS i"
+            .to_owned(),
+        "SELECT (3000000 + i) * 64 + i % 64, false, 1, now() + (i % 1000 - 500) * interval '1 s', NULL FROM generate_series(1, 30000) AS i".to_owned(),
+        "SELECT (4000000 + i) * 64 + i % 64, true, 0, NULL::timestamptz, NULL FROM generate_series(1, 10000) AS i".to_owned(),
+    ]
+}
 
-async fn fill(outbox: &Outbox) {
+async fn fill(outbox: &Outbox, backlog: u32) {
     outbox.run("ALTER TABLE outbox SET (autovacuum_enabled = off)").await;
-    for rows in ROWS {
+    for rows in rows(backlog) {
         outbox
             .run(&format!(
                 "INSERT INTO outbox (order_key, ordered, status, available_at, last_error, aggregate_type, aggregate_id, topic, event_type, payload)
@@ -123,6 +127,23 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
         hundred("'no'::text"),
         hundred("0")
     );
+    let columns = [
+        "7::int8",
+        "true",
+        "NULL::int8",
+        "'order'::text",
+        "'x'::text",
+        "'orders'::text",
+        "NULL::text",
+        "NULL::int4",
+        "'OrderCreated'::text",
+        "1::int4",
+        "'application/json'::text",
+        "'{}'::text",
+        "'\\x78'::bytea",
+    ];
+    let columns = columns.map(hundred).join(", ");
+    let again = format!("({message_ids}::uuid[])[1:100], {columns}, 100");
     let cases = [
         ("takeover", sql!("read"), format!("{lanes}, {zero}, {room}, '{{}}', {none}, 1000")),
         (
@@ -172,8 +193,17 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
             sql!("discard_asked"),
             format!("{relay}, {ids}, {message_ids}, {row_lanes}, {}", "array_fill(1::int8, ARRAY[1000])"),
         ),
+        ("show", sql!("show"), format!("({message_ids}::uuid[])[1], true")),
+        ("insert what is there", sql!("insert"), again),
         ("take", sql!("take"), format!("{relay}, 64")),
+        (
+            "take groups",
+            sql!("take_groups"),
+            format!("{relay}, '{{0,1,2,3,4,5,6,7}}', 8::int2, 8"),
+        ),
         ("renew", sql!("renew"), format!("{relay}, {lanes}, {zero}")),
+        ("release", sql!("release"), format!("{relay}, {lanes}, {zero}")),
+        ("forgive", sql!("forgive"), format!("{relay}, {lanes}, {zero}")),
     ];
     let mut found = Vec::new();
     for (name, statement, arguments) in cases {
@@ -191,7 +221,7 @@ async fn no_statement_of_a_relay_walks_the_backlog_whatever_the_statistics_say()
         .await;
     // Statistics of an empty table, as on a relay whose plans were made before the load came.
     outbox.run("ANALYZE outbox").await;
-    fill(&outbox).await;
+    fill(&outbox, 1_000_000).await;
     assert_eq!(check_all(&outbox).await, [""; 0], "with statistics of an empty table");
     outbox.run("ANALYZE outbox").await;
     assert_eq!(check_all(&outbox).await, [""; 0], "with fresh statistics");
@@ -206,7 +236,7 @@ async fn no_statement_of_a_relay_walks_the_backlog_whatever_the_statistics_say()
 #[tokio::test]
 async fn a_late_arm_bounded_by_the_cursor_is_seen_to_walk() {
     let outbox = fresh!("outbox");
-    fill(&outbox).await;
+    fill(&outbox, 200_000).await;
     outbox.run("ANALYZE outbox").await;
     let mutant = sql!("read").replace(
         "WHERE o.status = 0 AND o.tx >= t.tx AND o.tx <= t.tx",
@@ -226,7 +256,7 @@ async fn a_late_arm_bounded_by_the_cursor_is_seen_to_walk() {
 #[tokio::test]
 async fn dead_entries_below_the_cursor_cost_a_reader_nothing() {
     let outbox = fresh!("outbox");
-    fill(&outbox).await;
+    fill(&outbox, 200_000).await;
     let mut report = outbox.database.connect().await;
     report
         .execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM outbox_meta")
