@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use apache_avro::AvroSchema;
 use eventferry::codec::{Avro, Check, Contract, Decode, Describe, Encode, Json};
-use eventferry::{OutboxEvent, define_outbox};
+use eventferry::{Message, Outbox, OutboxEvent, define_outbox};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -113,8 +113,51 @@ where
     );
 }
 
+/// The same through the set: decoding, tolerant, checked and strict, and the view without what is personal.
+#[expect(clippy::print_stdout, reason = "its result")]
+fn through_the_set(events: &Outbox<Order>, name: &str, payload: Vec<u8>) {
+    let message = Message::new("orders", payload)
+        .with_header("event-type", name)
+        .with_header("event-version", "1");
+    let checked = events.clone().checked_decode().expect("schemas");
+    let strict = events.clone().strict().expect("schemas");
+    let decode = |events: &Outbox<Order>| best(|| drop(black_box(events.decode(black_box(&message)).expect("it decodes"))));
+    let (tolerant, checked, strict) = (decode(events), decode(&checked), decode(&strict));
+    assert_ne!(events.masked(&message), "\"***\"");
+    let masked = best(|| drop(black_box(events.masked(black_box(&message)))));
+    println!("{name:<11} decode {tolerant:>6} ns   checked {checked:>6} ns   strict {strict:>6} ns   masked {masked:>6} ns");
+}
+
+/// A message of another producer, with a field more and one under an older name: its schema is fetched once, and what it says is translated.
+#[cfg(feature = "schema-registry")]
+#[expect(clippy::print_stdout, reason = "its result")]
+fn through_the_resolver(events: &Outbox<Order>, payload: &[u8]) {
+    use eventferry::schema::memory::MemoryRegistry;
+    use eventferry::schema::{Schema, SchemaKind, Subject};
+
+    let ours = Orders::schemas()
+        .into_iter()
+        .find(|version| version.name == "OrderAvro")
+        .expect("it is listed");
+    let theirs = ours.text.replace("OrderAvro", "com.shop.OrderAvro");
+    let registry = MemoryRegistry::new();
+    let id = registry.register(
+        &Subject::new("orders-value"),
+        &Schema::new(SchemaKind::Avro, "com.shop.OrderAvro", theirs),
+    );
+    let framed = [&[0][..], &id.get().to_be_bytes(), payload].concat();
+    let message = Message::new("orders", framed);
+    let resolver = events.resolving(registry);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let decode = || {
+        let event = runtime.block_on(resolver.decode(black_box(&message)));
+        drop(black_box(event.expect("it decodes")));
+    };
+    println!("OrderAvro   translated from its writer's schema and decoded {:>6} ns", best(decode));
+}
+
 fn main() {
-    Orders::new().expect("schemas");
+    let events = Orders::new().expect("schemas");
     let (order_id, customer, cents) = ("order-000001".to_owned(), "customer-000001".to_owned(), 123_456);
     let note = Some("leave it at the door, please".to_owned());
     let lines = lines();
@@ -142,4 +185,10 @@ fn main() {
         lines,
     };
     measure::<<OrderProto as OutboxEvent>::Format, _>("protobuf", &proto);
+    through_the_set(&events, "OrderJson", Json::encode(&json).expect("it encodes"));
+    let payload = <Avro as Encode<OrderAvro>>::encode(&avro).expect("it encodes");
+    through_the_set(&events, "OrderAvro", payload.clone());
+    through_the_set(&events, "OrderProto", prost::Message::encode_to_vec(&proto));
+    #[cfg(feature = "schema-registry")]
+    through_the_resolver(&events, &payload);
 }

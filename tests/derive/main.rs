@@ -11,6 +11,8 @@ mod node;
 #[cfg(all(feature = "avro", feature = "protobuf"))]
 mod own_format;
 #[cfg(all(feature = "avro", feature = "protobuf"))]
+mod personal;
+#[cfg(all(feature = "avro", feature = "protobuf"))]
 mod properties;
 #[cfg(all(feature = "avro", feature = "protobuf"))]
 mod protobuf;

@@ -65,6 +65,8 @@ pub use versions::{Earlier, EventSchema, History, VersionError, Versions, Wire};
 pub(crate) use cipher::context;
 #[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
 pub(crate) use shown::MASK;
+#[cfg(feature = "contracts")]
+pub(crate) use shown::is_sensitive;
 pub(crate) use versions::Version;
 #[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
 pub(crate) use view::View;

@@ -11,8 +11,14 @@ pub(super) const SENSITIVE: &str = "x-sensitive";
 
 /// Whether the value of [`SENSITIVE`] marks anything: whatever is not plainly no.
 #[cfg(any(feature = "json", feature = "avro"))]
-pub(super) fn is_mark(value: Option<&Value>) -> bool {
+fn is_mark(value: Option<&Value>) -> bool {
     value.is_some_and(|mark| !matches!(mark, Value::Null | Value::Bool(false)))
+}
+
+/// Whether a part of a schema is marked.
+#[cfg(any(feature = "json", feature = "avro"))]
+pub(crate) fn is_sensitive(part: &Map<String, Value>) -> bool {
+    is_mark(part.get(SENSITIVE))
 }
 
 pub(super) fn hidden() -> Value {

@@ -140,6 +140,9 @@ impl<S: EventSet, R: SchemaRegistry> Resolver<S, R> {
             Reading::Translated(foreign) => {
                 let entry = &S::ENTRIES[index];
                 let refuse = |error| describe((entry.name, entry.version), entry.version, message, VersionError::Codec(error));
+                if self.events.strict.is_some() {
+                    foreign.undeclared().map_err(refuse)?;
+                }
                 let ours = foreign.translate(bytes).map_err(refuse)?;
                 Ok(self
                     .events

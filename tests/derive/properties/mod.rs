@@ -1,9 +1,11 @@
 //! Any value encodes, is allowed and decodes to itself, in every format; what a schema forbids is refused by its place; and no bytes at all
 //! make decoding panic.
 
+mod avro;
 mod floats;
 mod hostile;
 mod json;
+mod protobuf;
 
 use std::collections::BTreeMap;
 

@@ -21,7 +21,9 @@ pub(super) fn explain<E: Serialize + ?Sized>(event: &E, schema: &Schema) -> Code
     }
 }
 
-fn fits(value: &Value, schema: &Schema, names: &NamesRef<'_>, at: &str) -> Result<(), Violation> {
+const NO_FORM: &str = "has none of the forms the schema allows";
+
+fn fits<'a>(value: &Value, schema: &'a Schema, names: &NamesRef<'a>, at: &str) -> Result<(), Violation> {
     let forbid = |rule: &str, reason: String| Err(Violation::new(at, rule, reason));
     match (value, schema) {
         (Value::Union(_, inner), _) => fits(inner, schema, names, at),
@@ -29,6 +31,16 @@ fn fits(value: &Value, schema: &Schema, names: &NamesRef<'_>, at: &str) -> Resul
             Some(schema) => fits(value, schema, names, at),
             None => Ok(()),
         },
+        (Value::Record(members), Schema::Union(union)) if let [(_, Value::Enum(index, name)), (_, value)] = members.as_slice() => {
+            // An enum of Rust's with data in it: the place of the case is the place of the branch.
+            let branch = usize::try_from(*index).ok().and_then(|index| union.variants().get(index));
+            match branch {
+                Some(branch) => case((name, value), branch, names, at),
+                None => forbid("union", NO_FORM.to_owned()),
+            }
+        }
+        // A case without data may be `null`, or a record of nothing.
+        (Value::String(_), Schema::Union(union)) if has_bare_case(union.variants(), names) => Ok(()),
         (_, Schema::Union(union)) => {
             let is_null = matches!(value, Value::Null);
             let branches = union.variants();
@@ -38,7 +50,7 @@ fn fits(value: &Value, schema: &Schema, names: &NamesRef<'_>, at: &str) -> Resul
             let mut others = branches.iter().filter(|branch| !matches!(branch, Schema::Null));
             match (others.next(), others.next()) {
                 (Some(only), None) if !is_null => fits(value, only, names, at),
-                _ => forbid("union", "has none of the forms the schema allows".to_owned()),
+                _ => forbid("union", NO_FORM.to_owned()),
             }
         }
         (Value::Record(members), Schema::Record(record)) => {
@@ -73,6 +85,42 @@ fn fits(value: &Value, schema: &Schema, names: &NamesRef<'_>, at: &str) -> Resul
         }
         _ => simple(value, schema, at),
     }
+}
+
+/// The data of a case: the fields of its record, or what the branch is if it is no record of that name.
+fn case<'a>((name, value): (&str, &Value), branch: &'a Schema, names: &NamesRef<'a>, at: &str) -> Result<(), Violation> {
+    let inner = if let Value::Union(_, inner) = value { inner } else { value };
+    let branch = resolved(branch, names);
+    match (branch, inner) {
+        (Schema::Record(record), Value::Record(_)) if record.name.name() == name => fits(inner, branch, names, at),
+        (Schema::Record(record), Value::Array(items)) if record.name.name() == name && record.fields.len() == items.len() => {
+            let mut both = record.fields.iter().zip(items);
+            both.try_for_each(|(field, item)| fits(item, &field.schema, names, &format!("{at}/{}", field.name)))
+        }
+        (Schema::Record(record), inner) if record.name.name() == name && record.fields.len() == 1 => {
+            let field = &record.fields[0];
+            fits(inner, &field.schema, names, &format!("{at}/{}", field.name))
+        }
+        (Schema::Record(_), _) => Err(Violation::new(at, "union", NO_FORM)),
+        (branch, inner) => fits(inner, branch, names, at),
+    }
+}
+
+/// What a name stands for, or the schema itself.
+fn resolved<'a>(schema: &'a Schema, names: &NamesRef<'a>) -> &'a Schema {
+    if let Schema::Ref { name } = schema {
+        names.get(name).copied().unwrap_or(schema)
+    } else {
+        schema
+    }
+}
+
+/// Whether a case without data may be one of the branches, none of which is an enum that would have its name.
+fn has_bare_case<'a>(branches: &'a [Schema], names: &NamesRef<'a>) -> bool {
+    let resolved = || branches.iter().map(|branch| resolved(branch, names));
+    let is_nothing =
+        |branch: &Schema| matches!(branch, Schema::Null) || matches!(branch, Schema::Record(record) if record.fields.is_empty());
+    resolved().any(is_nothing) && !resolved().any(|branch| matches!(branch, Schema::Enum(_)))
 }
 
 /// A value without parts.
@@ -125,8 +173,10 @@ fn simple(value: &Value, schema: &Schema, at: &str) -> Result<(), Violation> {
             schema,
             Schema::Bytes | Schema::BigDecimal | Schema::Decimal(_) | Schema::Uuid(UuidSchema::Bytes)
         ),
+        // A struct may be written as a map, and a map as a record.
+        Value::Record(_) | Value::Map(_) => matches!(kind, SchemaKind::Record | SchemaKind::Map),
         // What has another form as a value without a schema than in its encoding is not judged here.
-        _ => true,
+        _ => kind != SchemaKind::Null,
     };
     if fits {
         Ok(())

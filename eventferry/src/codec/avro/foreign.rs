@@ -6,17 +6,22 @@ use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::writer::datum::GenericDatumWriter;
 
-use crate::codec::CodecError;
 use crate::codec::avro::align::align;
 use crate::codec::avro::alike::alike;
 use crate::codec::avro::shape::Shape;
 use crate::codec::avro::walk::{Broken, walk};
+use crate::codec::{CodecError, Violation};
+
+/// The most violations that one error tells of.
+const MOST: usize = 16;
 
 /// A writer's schema and the reader's, ready to translate from one to the other.
 pub(crate) struct Foreign {
     writer: Schema,
     shape: Shape,
     reader: Schema,
+    /// Pointers of the writer's fields that the reader has none for.
+    dropped: Vec<String>,
 }
 
 impl Foreign {
@@ -34,12 +39,22 @@ impl Foreign {
         let shape = Shape::of(writer)?;
         let json = |schema: &Schema, whose| serde_json::to_value(schema).map_err(|_| wrong(whose));
         let (mut writer, mut reader) = (json(writer, WRITER)?, json(reader, READER)?);
-        align(&mut writer, &mut reader)?;
+        let dropped = align(&mut writer, &mut reader)?;
         Ok(Self {
             shape,
+            dropped,
             writer: Schema::parse(&writer).map_err(|_| wrong(WRITER))?,
             reader: Schema::parse(&reader).map_err(|_| wrong(READER))?,
         })
+    }
+
+    /// Refuses a writer whose events have fields that ours has not. Names of a schema are no part of a payload, so they are told.
+    pub(crate) fn undeclared(&self) -> Result<(), CodecError> {
+        let told = |pointer: &String| Violation::new(pointer, "undeclared", "is a field of its writer's that the schema does not declare");
+        match self.dropped.as_slice() {
+            [] => Ok(()),
+            dropped => Err(CodecError::refused(dropped.iter().take(MOST).map(told).collect())),
+        }
     }
 
     /// The same event as our own schema writes it, by Avro's rules of resolution.

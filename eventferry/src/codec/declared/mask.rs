@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::codec::declared::{Alternatives, Declared, Parts, is_of, kinds};
-use crate::codec::shown::{self, SENSITIVE, hidden, unnamed};
+use crate::codec::shown::{hidden, is_sensitive, unnamed};
 
 impl Declared {
-    /// The payload with [`MASK`](shown::MASK) for every value that the schema marks, or does not declare; none if it is no JSON. Keys of maps
+    /// The payload with [`MASK`](crate::codec::MASK) for every value that the schema marks, or does not declare; none if it is no JSON. Keys of maps
     /// are values as well.
     pub(crate) fn masked(&self, bytes: &[u8]) -> Option<Value> {
         let value = serde_json::from_slice::<Value>(bytes).ok()?;
@@ -42,10 +42,6 @@ impl Declared {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
         }
     }
-}
-
-fn is_sensitive(part: &Map<String, Value>) -> bool {
-    shown::is_mark(part.get(SENSITIVE))
 }
 
 /// Whether a part says that values like this one stand here. What leaves everything open declares nothing.

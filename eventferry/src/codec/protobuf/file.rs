@@ -2,14 +2,15 @@
 
 use std::fmt::Display;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
 
 use crate::codec::kept::Kept;
+use crate::codec::protobuf::strict::undeclared;
 use crate::codec::{CodecError, Contract, Violation};
 use crate::schema::Schema;
 
 /// The most violations that one error tells of.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 
 pub(super) static KEPT: Kept<Parsed> = Kept::new();
 
@@ -86,9 +87,13 @@ impl Parsed {
     /// Refuses what a writer may not put there, or what a reader cannot take. A reader passes what a newer writer of the same version added:
     /// fields and cases that its own file does not have.
     pub(super) fn check(&self, bytes: &[u8], contract: Contract) -> Result<(), CodecError> {
-        let message = DynamicMessage::decode(self.0.clone(), bytes).map_err(|_| CodecError::decode("it is no such Protobuf message"))?;
+        let wrong = || CodecError::decode("it is no such Protobuf message");
+        let message = DynamicMessage::decode(self.0.clone(), bytes).map_err(|_| wrong())?;
         let mut found = Vec::new();
-        visit(&message, "", contract, &mut found);
+        missing(&message, "", &mut found);
+        if contract == Contract::Written {
+            undeclared(&self.0, bytes, "", 0, &mut found).ok_or_else(wrong)?;
+        }
         if found.is_empty() {
             return Ok(());
         }
@@ -105,17 +110,14 @@ fn name_all(messages: impl Iterator<Item = MessageDescriptor>, names: &mut Vec<S
     }
 }
 
+/// Adds what has to be there and is not.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "lists and maps have values in them, all others are values"
 )]
-fn visit(message: &DynamicMessage, at: &str, contract: Contract, found: &mut Vec<Violation>) {
+fn missing(message: &DynamicMessage, at: &str, found: &mut Vec<Violation>) {
     if found.len() >= MOST {
         return;
-    }
-    for unknown in message.unknown_fields().filter(|_| contract == Contract::Written) {
-        let reason = format!("has the field {}, which the schema does not declare", unknown.number());
-        found.push(Violation::new(at, "fields", reason));
     }
     for field in message
         .descriptor()
@@ -129,28 +131,20 @@ fn visit(message: &DynamicMessage, at: &str, contract: Contract, found: &mut Vec
         match value {
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    one(&field.kind(), item, &format!("{at}/{index}"), contract, found);
-                }
-            }
-            Value::Map(members) => {
-                if let Kind::Message(entry) = field.kind() {
-                    let kind = entry.map_entry_value_field().kind();
-                    for member in members.values() {
-                        one(&kind, member, &format!("{at}/*"), contract, found);
+                    if let Value::Message(inner) = item {
+                        missing(inner, &format!("{at}/{index}"), found);
                     }
                 }
             }
-            value => one(&field.kind(), value, &at, contract, found),
+            Value::Map(members) => {
+                for member in members.values() {
+                    if let Value::Message(inner) = member {
+                        missing(inner, &format!("{at}/*"), found);
+                    }
+                }
+            }
+            Value::Message(inner) => missing(inner, &at, found),
+            _ => {}
         }
-    }
-}
-
-fn one(kind: &Kind, value: &Value, at: &str, contract: Contract, found: &mut Vec<Violation>) {
-    match (kind, value) {
-        (Kind::Enum(symbols), Value::EnumNumber(number)) if contract == Contract::Written && symbols.get_value(*number).is_none() => {
-            found.push(Violation::new(at, "enum", "must be one of the values listed in the schema"));
-        }
-        (_, Value::Message(inner)) => visit(inner, at, contract, found),
-        _ => {}
     }
 }

@@ -8,10 +8,9 @@ use std::collections::HashMap;
 use prost_reflect::{Kind, MessageDescriptor};
 
 use crate::codec::protobuf::Parsed;
+use crate::codec::protobuf::file::MOST;
 use crate::codec::{Check, CodecError, Violation};
 
-/// The most violations that one error tells of.
-const MOST: usize = 16;
 /// Messages within messages are read so deep, and no deeper.
 const DEEPEST: usize = 100;
 
@@ -32,14 +31,14 @@ impl Check for Strict {
 }
 
 /// Adds what a message has and its descriptor has not; none if it is no message.
-fn undeclared(message: &MessageDescriptor, mut bytes: &[u8], at: &str, depth: usize, found: &mut Vec<Violation>) -> Option<()> {
+pub(super) fn undeclared(message: &MessageDescriptor, mut bytes: &[u8], at: &str, depth: usize, found: &mut Vec<Violation>) -> Option<()> {
     if depth > DEEPEST {
         return None;
     }
     let mut items: HashMap<u32, usize> = HashMap::new();
     while !bytes.is_empty() {
         let (number, value) = next(&mut bytes, depth)?;
-        if found.len() == MOST {
+        if found.len() >= MOST {
             return Some(());
         }
         let Some(field) = message.get_field(number) else {

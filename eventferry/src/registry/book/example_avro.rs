@@ -32,7 +32,7 @@ struct Maker<'a> {
 }
 
 /// A name with its namespace.
-pub(super) fn full(name: &str, namespace: &str) -> String {
+pub(in crate::registry) fn full(name: &str, namespace: &str) -> String {
     if namespace.is_empty() || name.contains('.') {
         name.to_owned()
     } else {
@@ -41,7 +41,7 @@ pub(super) fn full(name: &str, namespace: &str) -> String {
 }
 
 /// The full name of a schema that has one, and the namespace of the names within it.
-pub(super) fn named(schema: &Map<String, Value>, namespace: &str) -> Option<(String, String)> {
+pub(in crate::registry) fn named(schema: &Map<String, Value>, namespace: &str) -> Option<(String, String)> {
     let name = schema.get("name")?.as_str()?;
     let namespace = schema.get("namespace").and_then(Value::as_str).unwrap_or(namespace);
     let name = full(name, namespace);

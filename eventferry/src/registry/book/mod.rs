@@ -15,7 +15,7 @@ mod canonical;
 mod check;
 mod diff;
 pub(super) mod example;
-mod example_avro;
+pub(super) mod example_avro;
 mod example_json;
 #[cfg(feature = "protobuf")]
 mod example_protobuf;

@@ -50,9 +50,9 @@ impl<S: EventSet> Outbox<S> {
     }
 
     /// What the set publishes, as a catalogue in Markdown: the events by topic, their versions, and what their payloads hold, member by member
-    /// with rules and remarks. What is marked `x-sensitive` is shown as personal.
+    /// with rules and remarks. What is marked as personal ([`masked`](Self::masked) says how) is shown as that.
     ///
-    /// Members are listed for JSON; for other formats the schema is shown as it is.
+    /// Members are listed for JSON, Avro and Protobuf; for a format of your own the schema is shown as it is.
     #[cfg_attr(feature = "derive", doc = include_str!("../examples/catalogue.md"))]
     pub fn catalogue(info: &DocumentInfo) -> String {
         catalogue::document::<S>(info)

@@ -62,7 +62,7 @@ impl Marked {
             // A name, of a type that has been seen where it is defined.
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => return,
         };
-        if shown::is_mark(members.get(shown::SENSITIVE)) {
+        if shown::is_sensitive(members) {
             *found += 1;
             self.types.insert(at);
         }
@@ -77,7 +77,7 @@ impl Marked {
                 let places: Vec<At> = fields.iter().map(|field| field.at).collect();
                 let fields = members.get("fields").and_then(Json::as_array).into_iter().flatten();
                 for (index, (place, field)) in places.into_iter().zip(fields).enumerate() {
-                    if shown::is_mark(field.get(shown::SENSITIVE)) {
+                    if field.as_object().is_some_and(shown::is_sensitive) {
                         *found += 1;
                         self.fields.insert((at, index));
                     }
@@ -206,7 +206,7 @@ fn marks(json: &Json) -> usize {
     match json {
         Json::Object(members) => {
             let inner = members.iter().filter(|(name, _)| *name != "default").map(|(_, value)| marks(value));
-            inner.sum::<usize>() + usize::from(shown::is_mark(members.get(shown::SENSITIVE)))
+            inner.sum::<usize>() + usize::from(shown::is_sensitive(members))
         }
         Json::Array(items) => items.iter().map(marks).sum(),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => 0,

@@ -69,7 +69,8 @@ impl Marked {
     }
 
     fn shown(&self, message: &DynamicMessage) -> Json {
-        if self.is_message_personal(&message.descriptor()) {
+        let descriptor = message.descriptor();
+        if OPEN.contains(&descriptor.full_name()) || self.is_message_personal(&descriptor) {
             return shown::hidden();
         }
         let mut all = Map::new();
@@ -142,7 +143,7 @@ fn learn(message: &MessageDescriptor, personal: &mut HashSet<String>, seen: &mut
     if !seen.insert(message.full_name().to_owned()) {
         return;
     }
-    if OPEN.contains(&message.full_name()) || marks(&message.options()) {
+    if marks(&message.options()) {
         personal.insert(message.full_name().to_owned());
     }
     for field in message.fields() {

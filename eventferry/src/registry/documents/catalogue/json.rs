@@ -1,76 +1,17 @@
-//! A set as a catalogue in Markdown.
+//! Members of a JSON Schema.
 
 use serde_json::{Map, Value};
 
-use crate::codec::EventSchema;
-use crate::registry::documents::DocumentInfo;
-use crate::registry::documents::words::{cell, code, kind, line, row, rules};
-use crate::registry::{EventSet, Outbox};
-use crate::schema::SchemaKind;
+use crate::codec::is_sensitive;
+use crate::registry::documents::catalogue::{DEEPEST, Listed, Member, joined};
+use crate::registry::documents::words::{kind, rules};
 
-/// How deep members of members are listed.
-const DEEPEST: usize = 8;
-
-pub(super) fn document<S: EventSet>(info: &DocumentInfo) -> String {
-    let mut text = format!("# {}\n\nVersion {}.", line(&info.title), line(&info.version));
-    if let Some(description) = &info.description {
-        text.extend([" ", description.trim()]);
-    }
-    text.push_str("\n\n| event | topic | latest version | earlier versions | content type |\n|---|---|---|---|---|\n");
-    let schemas = Outbox::<S>::schemas();
-    let of = |name: &str, topic: &str, latest: u32| {
-        let is_latest = |schema: &&EventSchema| schema.name == name && schema.topic == topic && schema.version == latest;
-        schemas.iter().find(is_latest)
-    };
-    for entry in S::ENTRIES {
-        let mut versions = Vec::new();
-        (entry.history)(&mut versions);
-        let earlier: Vec<_> = versions
-            .iter()
-            .filter(|one| one.number != entry.version())
-            .map(|one| one.number.to_string())
-            .collect();
-        let content_type = versions.last().map_or("", |version| version.content_type);
-        let cells = [
-            cell(entry.name()),
-            code(entry.topic()),
-            entry.version().to_string(),
-            earlier.join(", "),
-            code(content_type),
-        ];
-        text.push_str(&row(&cells));
-    }
-    for topic in S::TOPICS {
-        text.extend(["\n## Topic ", &code(topic), "\n"]);
-        for entry in S::ENTRIES.iter().filter(|entry| entry.topic() == *topic) {
-            text.extend(["\n### ", &cell(entry.name()), "\n\n"]);
-            if let Some(schema) = of(entry.name(), topic, entry.version()) {
-                event(&mut text, schema);
-            }
-        }
-    }
-    text
-}
-
-/// What an event says, and what its payload holds.
-fn event(text: &mut String, schema: &EventSchema) {
-    let kind = schema.registered.as_ref().map(|schema| schema.kind);
-    let parsed = (kind == Some(SchemaKind::Json))
-        .then(|| serde_json::from_str::<Value>(&schema.text).ok())
-        .flatten();
-    let Some(root) = parsed else {
-        let language = kind.map_or("text", SchemaKind::extension);
-        // As many ticks as end no line of the schema.
-        text.extend(["````", language, "\n", schema.text.trim_end(), "\n````\n"]);
-        return;
-    };
-    if let Some(description) = root.get("description").and_then(Value::as_str) {
-        text.extend([description.trim(), "\n\n"]);
-    }
-    text.push_str("| member | kind | always there | rules | personal | what it says |\n|---|---|---|---|---|---|\n");
+/// None if the schema is no JSON.
+pub(super) fn members(text: &str) -> Option<Listed> {
+    let root: Value = serde_json::from_str(text).ok()?;
     let mut catalogue = Catalogue {
         root: &root,
-        rows: String::new(),
+        members: Vec::new(),
         within: Vec::new(),
     };
     catalogue.value(
@@ -82,7 +23,11 @@ fn event(text: &mut String, schema: &EventSchema) {
         },
         0,
     );
-    text.push_str(&catalogue.rows);
+    let description = root.get("description").and_then(Value::as_str).unwrap_or_default();
+    Some(Listed {
+        description: description.to_owned(),
+        members: catalogue.members,
+    })
 }
 
 /// Where in a payload a schema stands.
@@ -94,7 +39,7 @@ struct Place {
 
 struct Catalogue<'a> {
     root: &'a Value,
-    rows: String,
+    members: Vec<Member>,
     /// The references that are being followed.
     within: Vec<&'a str>,
 }
@@ -103,11 +48,7 @@ impl<'a> Catalogue<'a> {
     /// A row for the schema, unless it is the payload as a whole, and rows for what it holds.
     fn value(&mut self, schema: &'a Value, place: &Place, depth: usize) {
         let mut parts = self.parts(schema);
-        let personal = place.personal
-            || parts
-                .all
-                .iter()
-                .any(|part| part.get("x-sensitive").is_some_and(|mark| *mark == true));
+        let personal = place.personal || parts.all.iter().any(|part| is_sensitive(part));
         let forms: Vec<&Value> = parts.forms.iter().copied().filter(|form| !is_null(form)).collect();
         let only = if let [only] = forms[..] { Some(only) } else { None };
         let mut seen = parts.all.clone();
@@ -117,7 +58,7 @@ impl<'a> Catalogue<'a> {
             parts.references.extend(more.references);
             parts.is_within |= more.is_within;
         }
-        let personal = personal || seen.iter().any(|part| part.get("x-sensitive").is_some_and(|mark| *mark == true));
+        let personal = personal || seen.iter().any(|part| is_sensitive(part));
         if !place.path.is_empty() {
             let description = parts.all.iter().chain(&seen).find_map(|part| part.get("description")?.as_str());
             let can_be_null = parts.forms.len() > forms.len();
@@ -207,16 +148,14 @@ impl<'a> Catalogue<'a> {
     }
 
     fn row(&mut self, place: &Place, kind: &str, rules: &str, personal: bool, description: &str) {
-        let yes = |is: bool| if is { "yes" } else { "" };
-        let cells = [
-            code(&place.path),
-            kind.to_owned(),
-            yes(place.always).to_owned(),
-            rules.to_owned(),
-            if personal { "**personal**".to_owned() } else { String::new() },
-            cell(description),
-        ];
-        self.rows.push_str(&row(&cells));
+        self.members.push(Member {
+            path: place.path.clone(),
+            kind: kind.to_owned(),
+            always: place.always,
+            rules: rules.to_owned(),
+            personal,
+            description: description.to_owned(),
+        });
     }
 
     /// A schema with what it refers to and is made of, and the forms it leaves to choose from.
@@ -269,12 +208,4 @@ fn is_null(form: &Value) -> bool {
 
 fn is_constant(form: &Value) -> bool {
     form.get("const").is_some()
-}
-
-fn joined(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
 }
