@@ -6,6 +6,7 @@ mod evolution;
 mod registering;
 mod resolving;
 mod secured;
+mod versions;
 
 use eventferry::schema::confluent::{ConfluentRegistry, ConfluentRegistryBuilder};
 use eventferry::schema::{RegistryError, Schema, SchemaKind, Subject};

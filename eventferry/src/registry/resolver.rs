@@ -278,14 +278,20 @@ impl<S: EventSet, R: SchemaRegistry> Resolver<S, R> {
 
 /// Whether two schemas of a kind say the same, however they are written.
 fn same(a: &Schema, b: &Schema) -> bool {
-    if a.text == b.text {
-        return a.references == b.references;
+    if a.references != b.references {
+        return false;
     }
-    let parsed = |schema: &Schema| match schema.kind {
-        SchemaKind::Json | SchemaKind::Avro => serde_json::from_str::<serde_json::Value>(&schema.text).ok(),
-        SchemaKind::Protobuf => None,
-    };
-    a.references == b.references && parsed(a).is_some_and(|a| parsed(b) == Some(a))
+    if a.text == b.text {
+        return true;
+    }
+    let parsed = |schema: &Schema| serde_json::from_str::<serde_json::Value>(&schema.text).ok();
+    match a.kind {
+        SchemaKind::Json | SchemaKind::Avro => parsed(a).is_some_and(|a| parsed(b) == Some(a)),
+        #[cfg(feature = "protobuf")]
+        SchemaKind::Protobuf => crate::codec::protobuf::are_alike(&a.text, &b.text),
+        #[cfg(not(feature = "protobuf"))]
+        SchemaKind::Protobuf => false,
+    }
 }
 
 impl<S: EventSet, R: fmt::Debug> fmt::Debug for Resolver<S, R> {

@@ -80,11 +80,40 @@ impl From<KeptV1> for Kept {
     }
 }
 
+/// What `Held` was before.
+#[derive(Clone, PartialEq, prost::Message, Serialize, OutboxEvent)]
+#[outbox(topic = "held", aggregate_type = "order", aggregate_id = self.order_id, name = "Held", format = "protobuf", schema = "schemas/fixtures/held.v1.proto")]
+struct HeldV1 {
+    #[prost(string, tag = "1")]
+    order_id: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Serialize, OutboxEvent)]
+#[outbox(
+    topic = "held", aggregate_type = "order", aggregate_id = self.order_id, version = 2, upcast_from = HeldV1,
+    format = "protobuf", schema = "schemas/fixtures/held.v2.proto"
+)]
+struct Held {
+    #[prost(string, tag = "1")]
+    order_id: String,
+    #[prost(string, tag = "2")]
+    reason: String,
+}
+
+impl From<HeldV1> for Held {
+    fn from(old: HeldV1) -> Self {
+        Self {
+            order_id: old.order_id,
+            reason: "unknown".to_owned(),
+        }
+    }
+}
+
 define_outbox! {
     type ShopEvents;
     #[derive(Debug, PartialEq, Serialize)]
     #[serde(untagged)]
-    enum ShopEvent { AvroPlaced, JsonPlaced, ProtoFirst, ProtoPlaced, ProtoNested, Kept }
+    enum ShopEvent { AvroPlaced, JsonPlaced, ProtoFirst, ProtoPlaced, ProtoNested, Kept, Held }
 }
 
 #[tokio::test]
@@ -113,6 +142,25 @@ async fn a_schema_that_is_one_of_our_versions_is_read_as_that_version() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ResolveErrorKind::Decode(DecodeErrorKind::Undecodable));
+}
+
+#[tokio::test]
+async fn a_proto_file_that_is_one_of_our_versions_is_read_as_that_version_however_it_is_written() {
+    let registry = MemoryRegistry::new();
+    let subject = Subject::new("held-value");
+    for schema in ShopEvents::schemas().into_iter().filter(|schema| schema.name == "Held") {
+        let mut registered = schema.registered.unwrap();
+        registered.text = registered
+            .text
+            .replace("message Held {", "// As somebody else keeps it.\n\nmessage Held\n{");
+        assert_eq!(registry.register(&subject, &registered).get(), schema.version);
+    }
+    let resolver = ShopEvents::new().unwrap().resolving(registry);
+    for (bytes, reason) in [(&b"\0\0\0\0\x01\0\x0a\x01a"[..], "unknown"), (b"\0\0\0\0\x02\0\x0a\x01a", "")] {
+        let found = resolver.decode(&Message::new("held", bytes)).await.unwrap();
+        let (order_id, reason) = ("a".to_owned(), reason.to_owned());
+        assert_eq!(found, ShopEvent::Held(Held { order_id, reason }));
+    }
 }
 
 #[tokio::test]

@@ -104,6 +104,27 @@ async fn some_rows(outbox: &Outbox, count: i64) -> [String; 3] {
     [0, 1, 2].map(|column| format!("'{}'", row.get::<String, _>(column)))
 }
 
+/// A hundred events of which each is there, as the columns of `insert.sql`.
+fn existing(message_ids: &str) -> String {
+    let columns = [
+        "7::int8",
+        "true",
+        "NULL::int8",
+        "'order'::text",
+        "'x'::text",
+        "'orders'::text",
+        "NULL::text",
+        "NULL::int4",
+        "'OrderCreated'::text",
+        "1::int4",
+        "'application/json'::text",
+        "'{}'::text",
+        "'\\x78'::bytea",
+    ];
+    let columns = columns.map(|value| format!("array_fill({value}, ARRAY[100])")).join(", ");
+    format!("({message_ids}::uuid[])[1:100], {columns}, 100")
+}
+
 async fn check_all(outbox: &Outbox) -> Vec<String> {
     let lanes = lanes();
     let all = |value: &str| format!("array_fill({value}, ARRAY[64])");
@@ -127,23 +148,7 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
         hundred("'no'::text"),
         hundred("0")
     );
-    let columns = [
-        "7::int8",
-        "true",
-        "NULL::int8",
-        "'order'::text",
-        "'x'::text",
-        "'orders'::text",
-        "NULL::text",
-        "NULL::int4",
-        "'OrderCreated'::text",
-        "1::int4",
-        "'application/json'::text",
-        "'{}'::text",
-        "'\\x78'::bytea",
-    ];
-    let columns = columns.map(hundred).join(", ");
-    let again = format!("({message_ids}::uuid[])[1:100], {columns}, 100");
+    let again = existing(&message_ids);
     let cases = [
         ("takeover", sql!("read"), format!("{lanes}, {zero}, {room}, '{{}}', {none}, 1000")),
         (

@@ -1,5 +1,7 @@
 //! Protobuf, through prost: the message's type in Rust, and the `.proto` file that describes it.
 
+#[cfg(feature = "schema-registry")]
+mod alike;
 mod file;
 mod fit;
 mod marked;
@@ -12,6 +14,8 @@ use std::marker::PhantomData;
 
 use prost::Message;
 
+#[cfg(feature = "schema-registry")]
+pub(crate) use alike::are_alike;
 pub use file::Parsed;
 pub(crate) use marked::Marked;
 pub(crate) use strict::Strict;
