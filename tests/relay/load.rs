@@ -339,8 +339,12 @@ pub(crate) async fn purge(kafka: &str) -> Outcome {
         .filter(|line| line.contains("duration:") && !line.contains("count(*)"))
         .collect();
     say(&format!("{} statements above 200 ms", slow.len()))?;
-    for line in slow {
+    for line in &slow {
         say(&line.chars().take(200).collect::<String>())?;
     }
-    Ok(())
+    if slow.is_empty() {
+        Ok(())
+    } else {
+        Err("a statement took longer than 200 ms".into())
+    }
 }

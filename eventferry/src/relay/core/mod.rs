@@ -9,6 +9,7 @@ mod care;
 mod discard;
 mod due;
 mod fault;
+mod lane;
 mod lease;
 mod outage;
 mod queue;
@@ -20,6 +21,7 @@ mod shed;
 #[cfg(test)]
 mod sim;
 mod skim;
+mod stats;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lane::{DueAt, Known, Lane};
 use outage::TopicState;
 use queue::Queue;
 use rustc_hash::FxHashMap;
@@ -36,13 +39,14 @@ use rustc_hash::FxHashMap;
 pub(crate) use queue::QueueKey;
 use send::{Flight, Route, RouteState};
 use session::{Fence, Slot};
+pub use stats::Stats;
 pub(crate) use terms::{
     Cause, Command, DeadLetter, Fact, HandOver, LeaseCommand, Loaded, Notice, PublishCommand, ReadCommand, Way, WriteCommand,
 };
 
 use crate::event::MessageId;
-use crate::outbox::{LANES, LaneLease, OnDead, RetryPolicy, RowId};
-use crate::store::{DueCursor, Snapshot, Verdict};
+use crate::outbox::{LANES, OnDead, RetryPolicy, RowId};
+use crate::store::{Snapshot, Verdict};
 
 /// Time since the relay started, on its own monotonic clock.
 pub(crate) type Now = Duration;
@@ -80,102 +84,6 @@ pub(crate) struct Policy {
     pub(crate) max_attempts: u32,
     pub(crate) retry: RetryPolicy,
     pub(crate) on_dead: OnDead,
-}
-
-/// Counters since the relay started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Lanes held now.
-    pub lanes: u32,
-    /// Events the broker confirmed, each counted when confirmed.
-    pub delivered: u64,
-    /// Events recorded as delivered.
-    pub acked: u64,
-    /// Attempts counted against events.
-    pub failed: u64,
-    /// Events that died.
-    pub dead: u64,
-    /// Waiting events that were settled because an operator asked to discard them.
-    pub discarded: u64,
-    /// Verdicts refused because the lane had another owner.
-    pub fenced: u64,
-    /// Lanes taken.
-    pub takeovers: u64,
-    /// Broker sessions that ended before the relay did.
-    pub sessions_rebuilt: u64,
-    /// Rows found only by the pass from the start that each lane gets every five minutes; anything but 0 is a defect.
-    pub strays: u64,
-    /// Reads thrown away because the server or the connection was another one.
-    pub resets: u64,
-    /// Lanes whose events go one at a time now, because relays ended again and again with them in their hands.
-    pub careful: u32,
-    /// Groups of lanes that this relay leaves alone now, because another producer uses their transactional id.
-    pub groups_fenced: u32,
-    /// Whether the broker is away now; what it concerns waits, uncounted.
-    pub broker_away: bool,
-    /// How many topics are away now: missing, or not to be written to.
-    pub topics_away: u32,
-    /// How many schemas of a topic are away now: unknown to the relay, or not to be had from the schema registry.
-    pub schemas_away: u32,
-    /// Rows in memory now: read, in flight, or waiting for their ack to commit.
-    pub known: u64,
-}
-
-/// One lane as its owner sees it.
-#[derive(Debug, Clone, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each says one thing of the lane that depends on no other"
-)]
-struct Lane {
-    lease: Option<LaneLease>,
-    /// A lease whose time passed here before its renewal was answered.
-    lapsed: Option<LaneLease>,
-    valid_until: Now,
-    cursor: i64,
-    /// How many rows the next read asks for.
-    appetite: u32,
-    draining: Option<Now>,
-    /// Rows in flight, or delivered and not yet acked, or waiting for a verdict.
-    open: u32,
-    /// Its events go one at a time.
-    careful: bool,
-    /// The last read found less than it asked for.
-    caught_up: bool,
-    /// Nearly all of its rows are left in the table: it is looked through, not read.
-    skimming: bool,
-    /// How many owners in a row ended with it in their hands, and when that is forgotten.
-    deaths: u32,
-    well_at: Now,
-    due: DueAt,
-    /// Every row that was due has been met since the lane was taken.
-    due_seen: bool,
-    full_pass_at: Now,
-    /// When the pass from the start that is under way began, and up to which id it goes.
-    pass: Option<(Now, i64)>,
-    /// While a pass from the start is under way: up to here rows should be known.
-    passing: i64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct DueAt(DueCursor);
-
-impl Default for DueAt {
-    fn default() -> Self {
-        Self(DueCursor::START)
-    }
-}
-
-/// What is known of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    Queued,
-    InFlight,
-    Delivered,
-    Judging,
-    /// Answered for when this many reads had been issued: one of those may still return it as it was. A later one is believed.
-    Settled(u64),
 }
 
 #[derive(Debug)]

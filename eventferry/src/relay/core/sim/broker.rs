@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::event::Event;
 #[cfg(feature = "kafka")]
 use super::plan::Broker;
 use super::plan::Fault;
 use super::verdict::Breach;
-use super::world::{Event, World};
+use super::world::World;
 use crate::event::headers::EVENT_SCHEMA;
 use crate::event::{IncomingMessage, Message, MessageId};
 use crate::publish::partitioner::partition_of;

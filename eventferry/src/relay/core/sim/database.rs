@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::event::Event;
 use super::plan::Fault;
 use super::verdict::Breach;
-use super::world::{Event, World};
+use super::world::World;
 use super::writer::now_or_never;
 use crate::outbox::Status;
 use crate::relay::core::{Command, Fact, LeaseCommand, Loaded, Now, ReadCommand, WriteCommand};

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::broker::{Place, SessionId, message_id};
+use super::event::Event;
 use super::plan::{Broker, Fault};
-use super::world::{Event, World};
+use super::world::World;
 use crate::event::Message;
 use crate::mutant::{Mutant, mutant};
 use crate::publish::PublishErrorKind;

@@ -6,11 +6,13 @@
 
 mod broker;
 mod database;
+mod event;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "_mutants")]
 mod mutants;
 mod plan;
+mod relays;
 mod shrink;
 mod trace;
 mod verdict;

@@ -2,18 +2,18 @@
 
 use super::{Bench, config, row};
 use crate::event::Message;
-use crate::outbox::{LaneLease, Record, lane_of};
+use crate::outbox::{LaneLease, Record};
 use crate::publish::{Presence, PublishErrorKind, Scope};
 use crate::relay::core::{Command, CoreConfig, Fact, LeaseCommand, Now, Policy, PublishCommand, WriteCommand};
 use crate::store::{Fault, LaneRead, ReadBatch, Renewed, Taken, Verdict, VerdictOutcome};
 
-fn lane(aggregate: &str) -> u8 {
+pub(super) fn lane(aggregate: &str) -> u8 {
     row(1, aggregate).lane()
 }
 
 impl Bench {
     /// All lanes fall to another owner and come back with these deaths.
-    fn taken_again(&mut self, deaths: impl Fn(u8) -> u32) {
+    pub(super) fn taken_again(&mut self, deaths: impl Fn(u8) -> u32) {
         let held: Vec<_> = (0..64).map(|lane| LaneLease::new(lane, 1)).collect();
         let answer = Renewed::new(Vec::new(), 1);
         let asked_at = self.now;
@@ -27,14 +27,14 @@ impl Bench {
     }
 
     /// No row is due. What was asked for under the old leases says nothing of that.
-    fn nothing_is_due(&mut self) {
+    pub(super) fn nothing_is_due(&mut self) {
         for _ in 0..2 {
             let (number, _) = self.due_asked(1_000).expect("due rows are asked for");
             self.answer_due(number, Vec::new());
         }
     }
 
-    fn probe(&mut self) -> Option<u64> {
+    pub(super) fn probe(&mut self) -> Option<u64> {
         let at = self
             .commands
             .iter()
@@ -45,12 +45,12 @@ impl Bench {
         Some(number)
     }
 
-    fn answer_probe(&mut self, presence: Presence) {
+    pub(super) fn answer_probe(&mut self, presence: Presence) {
         let number = self.probe().expect("the broker is asked");
         self.turn([Fact::Probed { number, presence }]);
     }
 
-    fn judged(&mut self) -> Vec<Verdict> {
+    pub(super) fn judged(&mut self) -> Vec<Verdict> {
         let mut out = Vec::new();
         self.commands.retain_mut(|command| {
             let Command::Write(WriteCommand::Judge(verdicts)) = command else {
@@ -62,7 +62,7 @@ impl Bench {
         out
     }
 
-    fn verdicts_out(&self) -> impl Iterator<Item = &Verdict> {
+    pub(super) fn verdicts_out(&self) -> impl Iterator<Item = &Verdict> {
         self.commands.iter().flat_map(|command| match command {
             Command::Write(WriteCommand::Judge(verdicts)) => verdicts.as_slice(),
             Command::Lease(_) | Command::Read(_) | Command::Write(WriteCommand::Ack(_)) | Command::Publish(_) | Command::Tell(_) => &[],
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     /// Answers the one verdict there is.
-    fn answer_verdict(&mut self, outcome: VerdictOutcome) -> Fault {
+    pub(super) fn answer_verdict(&mut self, outcome: VerdictOutcome) -> Fault {
         let verdicts = self.judged();
         assert_eq!(verdicts.len(), 1, "{verdicts:?}");
         let fault = verdicts[0].fault;
@@ -80,7 +80,7 @@ impl Bench {
     }
 
     /// Answers the last attempt's excuse and the next one's count, which go in one statement.
-    fn answer_both(&mut self) {
+    pub(super) fn answer_both(&mut self) {
         let verdicts = self.judged();
         let faults: Vec<_> = verdicts.iter().map(|verdict| verdict.fault).collect();
         assert_eq!(faults, [Fault::Excused, Fault::Begun { max_attempts: 3 }]);
@@ -99,18 +99,18 @@ impl Bench {
         }]);
     }
 
-    fn answer_all_aggregates(&mut self, rows: &[Record]) {
+    pub(super) fn answer_all_aggregates(&mut self, rows: &[Record]) {
         while let Some((number, _)) = self.aggregates() {
             let rows = Some(rows.to_vec());
             self.turn([Fact::Aggregates { number, rows }]);
         }
     }
 
-    fn acks(&self) -> bool {
+    pub(super) fn acks(&self) -> bool {
         self.commands.iter().any(|c| matches!(c, Command::Write(WriteCommand::Ack(_))))
     }
 
-    fn forgiven(&mut self) -> usize {
+    pub(super) fn forgiven(&mut self) -> usize {
         let mut count = 0;
         self.commands.retain(|command| {
             let Command::Lease(LeaseCommand::Forgive(lanes)) = command else {
@@ -123,7 +123,7 @@ impl Bench {
     }
 
     /// Time passes, and the heartbeats with it.
-    fn beat(&mut self, seconds: u64) {
+    pub(super) fn beat(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.now += Now::from_secs(1);
             self.turn([]);
@@ -135,7 +135,7 @@ impl Bench {
     }
 }
 
-const WAITS: VerdictOutcome = VerdictOutcome::Waits { attempts: 1 };
+pub(super) const WAITS: VerdictOutcome = VerdictOutcome::Waits { attempts: 1 };
 
 #[test]
 fn after_three_deaths_a_lane_sends_one_event_at_a_time_and_each_is_counted_first() {
@@ -412,90 +412,4 @@ fn of_a_careful_lane_few_rows_are_in_memory() {
     bench.turn([Fact::Read { number, batch }]);
     let (_, lanes) = bench.main_read();
     assert_eq!(limit(&lanes), Some(2), "one is on its way");
-}
-
-/// Loses the connection with everything that is in flight, and lets the outage end.
-fn lose_all(bench: &mut Bench, presence: Presence, rows: &[Record]) -> usize {
-    let sent = bench.handed_over();
-    for (_, token) in &sent {
-        bench.refuse(*token, PublishErrorKind::Unavailable(Scope::Publisher));
-    }
-    bench.now += Now::from_secs(2);
-    bench.turn([]);
-    bench.answer_probe(presence);
-    bench.answer_all_aggregates(rows);
-    sent.len()
-}
-
-#[test]
-fn an_event_in_flight_at_three_losses_goes_alone_and_is_counted_if_it_is_lost_again() {
-    let mut bench = Bench::new(config());
-    let rows = [row(1, "a"), row(2, "a")];
-    bench.read(|batch| batch.fresh = rows.to_vec());
-    for _ in 0..3 {
-        assert_eq!(lose_all(&mut bench, Presence::There, &rows), 1);
-    }
-    assert_eq!(bench.ids(), [0; 0], "not before the broker was asked");
-    bench.answer_probe(Presence::There);
-    let sent = bench.handed_over();
-    assert_eq!(sent.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1]);
-    bench.refuse(sent[0].1, PublishErrorKind::Unavailable(Scope::Publisher));
-    assert!(bench.judged().is_empty(), "not before the broker was asked once more");
-    bench.answer_probe(Presence::There);
-    assert!(matches!(bench.answer_verdict(WAITS), Fault::Refused { .. }), "it was the event");
-    assert_eq!(bench.core.stats().failed, 1);
-}
-
-#[test]
-fn while_a_suspect_is_out_no_other_call_is_made_and_then_they_go_on() {
-    let mut bench = Bench::new(config());
-    let rows = [row(1, "a")];
-    bench.read(|batch| batch.fresh = rows.to_vec());
-    for _ in 0..3 {
-        lose_all(&mut bench, Presence::There, &rows);
-    }
-    bench.answer_probe(Presence::There);
-    let sent = bench.handed_over();
-    bench.turn([]);
-    bench.read(|batch| batch.fresh = vec![row(2, "b"), row(3, "c")]);
-    assert_eq!(bench.ids(), [0; 0], "whatever is lost now must be the suspect's doing");
-    bench.turn([Fact::Delivered(vec![sent[0].1])]);
-    assert_eq!(bench.ids(), [2, 3]);
-    assert_eq!(bench.core.stats().failed, 0, "it arrived: it is cleared");
-}
-
-#[test]
-fn losses_in_an_outage_make_no_suspects() {
-    for presence in [Presence::Away, Presence::Unknown] {
-        let mut bench = Bench::new(CoreConfig {
-            lease: Now::from_mins(10),
-            ..config()
-        });
-        let rows = [row(1, "a")];
-        bench.read(|batch| batch.fresh = rows.to_vec());
-        for _ in 0..12 {
-            assert_eq!(lose_all(&mut bench, presence, &rows), 1);
-            bench.now += Now::from_secs(2);
-            bench.turn([]);
-            bench.answer_all_aggregates(&rows);
-        }
-        assert!(bench.judged().is_empty(), "nothing is counted, {presence:?}");
-        assert_eq!(bench.core.stats().failed, 0);
-    }
-}
-
-#[test]
-fn a_suspect_that_is_lost_with_the_broker_is_not_counted() {
-    let mut bench = Bench::new(config());
-    let rows = [row(1, "a")];
-    bench.read(|batch| batch.fresh = rows.to_vec());
-    for _ in 0..3 {
-        lose_all(&mut bench, Presence::There, &rows);
-    }
-    bench.answer_probe(Presence::There);
-    let sent = bench.handed_over();
-    bench.refuse(sent[0].1, PublishErrorKind::Unavailable(Scope::Publisher));
-    bench.answer_probe(Presence::Away);
-    assert!(bench.judged().is_empty());
-    assert_eq!(lane_of(rows[0].order_key), rows[0].lane());
 }

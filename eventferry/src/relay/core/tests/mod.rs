@@ -11,6 +11,7 @@ mod refused;
 mod schemas;
 mod shed;
 mod skim;
+mod suspects;
 mod topics;
 mod waiting;
 mod window;
