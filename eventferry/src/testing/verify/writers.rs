@@ -181,6 +181,8 @@ impl<B: Books> Writer<B> {
                     self.counts.committed.fetch_add(1, Ordering::Relaxed);
                 }
                 (Ok(_), End::Rollback | End::Drop) => drop(self.counts.rolled_back.fetch_add(1, Ordering::Relaxed)),
+                // Stopped before it was repeated: nothing failed, and nothing was written.
+                (Err(error), _) if in_the_way(&error) => return,
                 (Err(error), _) => {
                     self.counts.failed.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(error = error.as_ref() as &dyn std::error::Error, "a transaction failed");
