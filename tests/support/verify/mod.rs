@@ -218,7 +218,7 @@ impl Verification {
             let act = schedule.acts()[number];
             if turn == Turn::Begin {
                 if ends_processes(act.fault)
-                    && let Some(rows) = stage.home().waiting().await
+                    && let Some(rows) = caught_at_work(stage).await
                 {
                     under_way.push((act.fault, rows));
                 }
@@ -241,6 +241,19 @@ impl Verification {
                 act.fault,
                 took.as_secs_f64()
             ));
+        }
+    }
+}
+
+/// How many rows wait where something is about to be ended: some, if there are any within three seconds, so that it has work under way.
+async fn caught_at_work(stage: &Stage) -> Option<i64> {
+    let mut tick = interval(Duration::from_millis(2));
+    let begin = Instant::now();
+    loop {
+        tick.tick().await;
+        let rows = stage.home().waiting().await?;
+        if rows > 0 || begin.elapsed() > Duration::from_secs(3) {
+            return Some(rows);
         }
     }
 }
