@@ -1,13 +1,14 @@
 //! A real broker seen from outside: topics of one's own, and what is really in their logs.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message as _};
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
 
@@ -108,10 +109,20 @@ impl TestTopic {
         for (name, value) in settings {
             topic = topic.set(name, value);
         }
-        let answers = admin(&self.brokers).create_topics([&topic], &options()).await;
+        let admin = admin(&self.brokers);
+        let answers = admin.create_topics([&topic], &options()).await;
         for answer in answers.expect("the broker answers") {
             answer.expect("the topic is created");
         }
+        let name = self.name.clone();
+        // A broker tells of a topic a moment after the controller has made it.
+        let told = tokio::task::spawn_blocking(move || {
+            let begin = Instant::now();
+            while is_untold(&admin, &name) {
+                assert!(begin.elapsed() < Duration::from_secs(30), "nobody is told of `{name}`");
+            }
+        });
+        told.await.expect("the topic is there");
     }
 
     /// Gives the topic more partitions.
@@ -219,6 +230,20 @@ impl Drop for TestTopic {
         });
         drop(deleted.join());
     }
+}
+
+fn is_untold(admin: &AdminClient<DefaultClientContext>, topic: &str) -> bool {
+    let untold = |error: Option<RDKafkaRespErr>| {
+        matches!(
+            error,
+            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+        )
+    };
+    let metadata = admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5));
+    metadata.is_ok_and(|metadata| {
+        let mut topics = metadata.topics().iter();
+        topics.any(|topic| untold(topic.error()) || topic.partitions().iter().any(|partition| untold(partition.error())))
+    })
 }
 
 fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
