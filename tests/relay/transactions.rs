@@ -282,7 +282,7 @@ async fn of_two_relays_that_fight_over_an_id_one_gives_it_up_and_says_so() {
         since.duration_since(began)
     );
     assert!(last.iter().sum::<i64>() <= 2 * 64 * 8, "each lane was leased {last:?} / 64 times");
-    // The groups that were given up wait, for a relay with ids of its own that takes this one's place.
+    // The groups that were given up wait, for a relay with ids of its own beside this one.
     for (rig, relay) in rigs.iter().zip(relays) {
         let lanes = 64 - 8 * relay.stats().groups_fenced;
         assert_eq!(relay.stats().lanes, lanes, "the others are its own");
@@ -290,10 +290,9 @@ async fn of_two_relays_that_fight_over_an_id_one_gives_it_up_and_says_so() {
             .transactions(LIMIT)
             .transactional_id_prefix(rig.db.name());
         let heir = Relay::builder(rig.store(), heir.build().unwrap()).build().unwrap();
-        let given_up = relay.stop().await.unwrap();
         let heir = heir.start().await.unwrap();
         all_settled(rig).await;
-        for stats in [given_up, heir.stop().await.unwrap()] {
+        for stats in [relay.stop().await.unwrap(), heir.stop().await.unwrap()] {
             assert_eq!((stats.failed, stats.dead, stats.strays), (0, 0, 0), "{stats:?}");
         }
     }

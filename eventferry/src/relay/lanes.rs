@@ -19,7 +19,7 @@ pub(super) async fn run<S: Store>(
     let mut outage = Outage::new("hold the relay's lanes", lease / 2);
     while let Some((asked_at, command)) = commands.recv().await {
         let fact = match command {
-            LeaseCommand::Renew(held) => match outage.ask(store.renew(id, &held)).await {
+            LeaseCommand::Renew(held, doing) => match outage.ask(store.renew(id, &held, doing)).await {
                 Some(answer) => Fact::Renewed { asked_at, held, answer },
                 None => Fact::LeaseCallFailed,
             },

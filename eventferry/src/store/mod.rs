@@ -29,8 +29,8 @@ pub use error::{StoreError, StoreErrorKind};
 pub use operate::{Moved, MovedMany, Operate, RowFilter, ShowPayload, StoredRow, Trace};
 pub(crate) use operate::{moved, steps};
 pub use relaying::{
-    AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Taken, Verdict,
-    VerdictOutcome,
+    AggregateRead, Doing, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Taken,
+    Verdict, VerdictOutcome,
 };
 pub use schemas::{SchemaTable, StoredSchemas};
 
@@ -238,11 +238,12 @@ pub trait Store: Send + Sync + 'static {
     /// promise cannot hold.
     fn open(&self, relay: RelayId) -> impl Future<Output = Result<Opened, StoreError>> + Send;
 
-    /// Renews the leases given and says how many relays are alive. Registers this relay as alive.
+    /// Renews the leases given and says how many relays share the lanes. Registers this relay as alive, and what it is doing.
     ///
-    /// A relay is alive if it was heard of less than one lease length ago, and not in the future. A lease that is over is renewed too as long
-    /// as nobody has taken the lane.
-    fn renew(&self, relay: RelayId, held: &[LaneLease]) -> impl Future<Output = Result<Renewed, StoreError>> + Send;
+    /// A relay is alive if it was heard of less than one lease length ago, and not in the future. Others that are [`Doing::Barred`] are
+    /// alive too, and not counted: whoever shares aims at what they cannot take. A lease that is over is renewed too as long as nobody has
+    /// taken the lane.
+    fn renew(&self, relay: RelayId, held: &[LaneLease], doing: Doing) -> impl Future<Output = Result<Renewed, StoreError>> + Send;
 
     /// Takes up to `limit` lanes that nobody holds or whose lease is over; the epoch of each rises by one, and so does the count of deaths
     /// of those that somebody else held until its lease was over and who was not heard of since.

@@ -52,6 +52,28 @@ impl Opened {
     }
 }
 
+/// What a relay says of itself with each heartbeat: whether it counts among those that share the lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Doing {
+    /// It takes any lane that it may.
+    #[default]
+    Sharing,
+    /// There are lanes that it may not take until it is started again: what it leaves is the others' to carry.
+    Barred,
+}
+
+impl Doing {
+    /// As it stands in the table of relays.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sharing => "sharing",
+            Self::Barred => "barred",
+        }
+    }
+}
+
 /// A lane that was just taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -76,7 +98,7 @@ impl Taken {
 pub struct Renewed {
     /// The leases that are still this relay's, now for a whole lease length from the statement's own time.
     pub kept: Vec<LaneLease>,
-    /// How many relays were alive at that moment, this one included.
+    /// How many relays share the lanes: this one, and the others that were alive at that moment and not barred.
     pub live_relays: u32,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use eventferry::outbox::RowId;
 use eventferry::store::postgres::PostgresStore;
-use eventferry::store::{LaneRead, RelayId, Retention, Store, StoreErrorKind};
+use eventferry::store::{Doing, LaneRead, RelayId, Retention, Store, StoreErrorKind};
 use eventferry_tests::own_postgres::OwnPostgres;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -56,7 +56,7 @@ async fn a_standby_is_refused_at_start_and_is_another_source_once_promoted() {
     for answer in [
         there.read(None, &lane).await.map(drop),
         there.take(RelayId::random(), 64).await.map(drop),
-        there.renew(RelayId::random(), &[]).await.map(drop),
+        there.renew(RelayId::random(), &[], Doing::Sharing).await.map(drop),
         there.done(&[RowId::new(1, event("1").message_id)], Retention::default()).await,
     ] {
         assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Unavailable);

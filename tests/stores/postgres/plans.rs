@@ -186,7 +186,7 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
         ("done, kept, free", sql!("done_keep_free"), format!("{ids}, {message_ids}")),
         ("done, deleted, free", sql!("done_delete_free"), format!("{ids}, {message_ids}")),
         ("fail", sql!("fail"), verdicts),
-        ("purge", sql!("purge"), "1000000, 1000, 0".to_owned()),
+        ("purge", sql!("purge"), "1000000, 1000, 0, 10000000".to_owned()),
         (
             "move",
             sql!("move"),
@@ -206,7 +206,7 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
             sql!("take_groups"),
             format!("{relay}, '{{0,1,2,3,4,5,6,7}}', 8::int2, 8"),
         ),
-        ("renew", sql!("renew"), format!("{relay}, {lanes}, {zero}")),
+        ("renew", sql!("renew"), format!("{relay}, {lanes}, {zero}, 'sharing'")),
         ("release", sql!("release"), format!("{relay}, {lanes}, {zero}")),
         ("forgive", sql!("forgive"), format!("{relay}, {lanes}, {zero}")),
     ];

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use eventferry::outbox::{LaneLease, OnDead, Record, Status};
-use eventferry::store::{Fault, LaneRead, OpenTransaction, RelayId, Retention, Store, StoreError, StoreErrorKind, Verdict, VerdictOutcome};
+use eventferry::store::{
+    Doing, Fault, LaneRead, OpenTransaction, RelayId, Retention, Store, StoreError, StoreErrorKind, Verdict, VerdictOutcome,
+};
 use eventferry::testing::conformance::store::Harness;
 use sqlx::{Executor, Row};
 
@@ -112,7 +114,7 @@ async fn race(how: Write, takeovers: i64) -> Option<Counts> {
     let renewer = async {
         while !over.load(Relaxed) {
             let lease = LaneLease::new(lane, epoch.load(Relaxed));
-            outbox.store.renew(relay, &[lease]).await.unwrap();
+            outbox.store.renew(relay, &[lease], Doing::Sharing).await.unwrap();
         }
     };
     // Somebody else's row locks, so that verdicts have to wait between their look at the lane and their write.
@@ -230,7 +232,11 @@ async fn a_lane_is_not_taken_while_a_verdict_is_being_written() {
         let taken = other.take(new, 64).await.unwrap();
         assert_eq!(taken.len(), 63, "taking waits for nobody");
         assert!(taken.iter().all(|taken| taken.lease.lane != lane));
-        assert_eq!(other.renew(old, &[lease]).await.unwrap().kept, [lease], "a renewal passes");
+        assert_eq!(
+            other.renew(old, &[lease], Doing::Sharing).await.unwrap().kept,
+            [lease],
+            "a renewal passes"
+        );
         assert_eq!(waits().await.unwrap(), 1, "it waited all the time");
         outbox.commit(operator).await;
     };

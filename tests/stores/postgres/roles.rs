@@ -6,7 +6,7 @@ use eventferry::outbox::{LANES, OnDead, Status};
 use eventferry::schema::{Schema, SchemaKind};
 use eventferry::store::postgres::PostgresStore;
 use eventferry::store::{
-    Fault, InboxTransaction, LaneRead, OpenTransaction, Receipt, RelayId, Retention, SchemaTable, Store, StoreErrorKind, Verdict,
+    Doing, Fault, InboxTransaction, LaneRead, OpenTransaction, Receipt, RelayId, Retention, SchemaTable, Store, StoreErrorKind, Verdict,
 };
 use eventferry::testing::conformance::store::Harness;
 use sqlx::PgPool;
@@ -116,7 +116,7 @@ async fn a_relay_needs_no_more_than_the_documented_rights() {
     let relay = RelayId::random();
     store.open(relay).await.unwrap();
     let held = leases(&store.take(relay, LANES).await.unwrap());
-    assert_eq!(store.renew(relay, &held).await.unwrap().kept.len(), 64);
+    assert_eq!(store.renew(relay, &held, Doing::Sharing).await.unwrap().kept.len(), 64);
     let lanes: Vec<_> = (0..LANES).map(|lane| LaneRead::new(lane, 0, 10)).collect();
     let rows = store.read(None, &lanes).await.unwrap().fresh;
     let (kept, deleted, failed) = (&rows[0], &rows[1], &rows[2]);

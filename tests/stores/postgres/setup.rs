@@ -4,7 +4,7 @@ use std::error::Error;
 
 use eventferry::TableName;
 use eventferry::store::postgres::PostgresStore;
-use eventferry::store::{LaneRead, OpenTransaction, RelayId, Store, StoreError, StoreErrorKind};
+use eventferry::store::{Doing, LaneRead, OpenTransaction, RelayId, Store, StoreError, StoreErrorKind};
 use eventferry::testing::conformance::store::Harness;
 use eventferry_tests::postgres as databases;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -248,14 +248,14 @@ async fn a_sequence_behind_an_id_that_was_read_stops_the_heartbeat() {
     tx.insert(&outbox.table, vec![event("1"), event("2"), event("3")]).await.unwrap();
     outbox.commit(tx).await;
     assert_eq!(read_all(&outbox).await.len(), 3);
-    assert!(outbox.store.renew(relay, &[]).await.is_ok());
+    assert!(outbox.store.renew(relay, &[], Doing::Sharing).await.is_ok());
     outbox.run("ALTER SEQUENCE outbox_id_seq RESTART WITH 1").await;
-    let error = outbox.store.renew(relay, &[]).await.unwrap_err();
+    let error = outbox.store.renew(relay, &[], Doing::Sharing).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
     let text = error.to_string();
     let (_, command) = text.split_once("; run ").unwrap();
     outbox.database.pool.execute(AssertSqlSafe(command.to_owned())).await.unwrap();
-    assert!(outbox.store.renew(relay, &[]).await.is_ok());
+    assert!(outbox.store.renew(relay, &[], Doing::Sharing).await.is_ok());
 }
 
 /// A copy of the table under a new identity, as after a restore that was declared: what a relay remembers of the old one is void.

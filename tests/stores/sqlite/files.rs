@@ -2,7 +2,7 @@
 
 use eventferry::outbox::{LANES, NewRecord, Payload, Record};
 use eventferry::store::sqlite::SqliteStore;
-use eventferry::store::{LaneRead, Receipt, RelayId, Retention, Snapshot};
+use eventferry::store::{Doing, LaneRead, Receipt, RelayId, Retention, Snapshot};
 use eventferry::{OpenTransaction, Store, StoreErrorKind, TableName};
 use sqlx::SqlitePool;
 
@@ -61,7 +61,7 @@ async fn a_file_that_is_opened_again_has_everything() {
     let after = read(&store).await;
     assert_eq!((after.0, after.1[0].row()), (before.0, before.1[0].row()));
     assert_eq!(store.take(second, LANES).await.unwrap().len(), 54, "leases outlive the process");
-    assert_eq!(store.renew(first, &held).await.unwrap().kept.len(), 10);
+    assert_eq!(store.renew(first, &held, Doing::Sharing).await.unwrap().kept.len(), 10);
     pool.close().await;
 }
 

@@ -6,7 +6,7 @@ use super::read::APPETITE_MIN;
 use super::session::{Fence, SessionState, Slot};
 use super::{Command, Core, DueAt, Lane, LeaseCommand, Now, care};
 use crate::outbox::{LANES, LaneLease, fair_share};
-use crate::store::{Renewed, Taken};
+use crate::store::{Doing, Renewed, Taken};
 
 const BEAT: Duration = Duration::from_secs(1);
 /// How long after an outage of the database no lane is taken.
@@ -56,7 +56,7 @@ impl Core {
             self.next_beat = now + BEAT.min(self.config.lease / 3);
             self.lease_call_out = true;
             let held = self.lanes.iter().filter_map(|lane| lane.lease).collect();
-            self.commands.push(Command::Lease(LeaseCommand::Renew(held)));
+            self.commands.push(Command::Lease(LeaseCommand::Renew(held, self.doing())));
         } else if self.stopping.is_none() && now >= self.next_take.max(self.take_not_before) {
             self.next_take = now + TAKE_AGAIN;
             if let Some(take) = self.missing() {
@@ -67,7 +67,7 @@ impl Core {
             // Counting relays more often than renewing lets lanes follow a relay that comes or goes without waiting for a lease.
             self.next_beat = now + BEAT.min(self.config.lease / 3);
             self.lease_call_out = true;
-            self.commands.push(Command::Lease(LeaseCommand::Renew(Vec::new())));
+            self.commands.push(Command::Lease(LeaseCommand::Renew(Vec::new(), self.doing())));
         }
     }
 
@@ -92,6 +92,14 @@ impl Core {
         let groups: Vec<u8> = self.sessions.iter().enumerate().filter_map(free).collect();
         let limit = u8::try_from(limit).unwrap_or(LANES);
         (limit > 0 && !groups.is_empty()).then_some(LeaseCommand::TakeGroups { groups, size, limit })
+    }
+
+    /// A relay that gave a group up for good is not counted, or its part of the rest would be carried by nobody.
+    fn doing(&self) -> Doing {
+        if self.sessions.iter().any(|slot| slot.fence == Fence::Barred(None)) {
+            return Doing::Barred;
+        }
+        Doing::Sharing
     }
 
     fn group_share(&self) -> usize {

@@ -6,7 +6,9 @@ use super::{Now, QueueKey};
 use crate::event::Message;
 use crate::outbox::{LaneLease, Record, RowId};
 use crate::publish::{Presence, PublishErrorKind};
-use crate::store::{AggregateRead, DueCursor, DueRow, LaneRead, ReadBatch, Renewed, Skimmed, Snapshot, Taken, Verdict, VerdictOutcome};
+use crate::store::{
+    AggregateRead, Doing, DueCursor, DueRow, LaneRead, ReadBatch, Renewed, Skimmed, Snapshot, Taken, Verdict, VerdictOutcome,
+};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -126,7 +128,7 @@ pub(crate) enum Notice {
 /// `Renew` and `Take` are answered by one fact each.
 #[derive(Debug)]
 pub(crate) enum LeaseCommand {
-    Renew(Vec<LaneLease>),
+    Renew(Vec<LaneLease>, Doing),
     Take(u8),
     /// As many of these groups of lanes.
     TakeGroups {

@@ -9,7 +9,7 @@ use crate::outbox::{LaneLease, Outcome, Payload, Record, RowId, Status, after_at
 use crate::store::memory::MemoryStore;
 use crate::store::memory::state::{Lane, Row, State};
 use crate::store::{
-    AggregateRead, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Store,
+    AggregateRead, Doing, DueCursor, DueRow, Fault, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Store,
     StoreError, StoreErrorKind, Taken, Verdict, VerdictOutcome,
 };
 
@@ -27,9 +27,13 @@ impl Lane {
         self.owner.is_none() || !is_live(self.leased_until, now, lease)
     }
 
-    fn take(&mut self, number: u8, relay: RelayId, relays: &HashMap<RelayId, i64>, now: i64, lease: i64) -> Taken {
+    fn take(&mut self, number: u8, relay: RelayId, relays: &HashMap<RelayId, (i64, Doing)>, now: i64, lease: i64) -> Taken {
         // An owner that was heard of after its lease was over has not died, nor has one whose lease ends only later: the clock was put back.
-        let alive = |owner: &RelayId| relays.get(owner).is_some_and(|seen| *seen >= self.leased_until && *seen <= now);
+        let alive = |owner: &RelayId| {
+            relays
+                .get(owner)
+                .is_some_and(|(seen, _)| *seen >= self.leased_until && *seen <= now)
+        };
         let died = self
             .owner
             .is_some_and(|owner| owner != relay && self.leased_until <= now && !alive(&owner));
@@ -126,14 +130,14 @@ impl State {
 impl Store for MemoryStore {
     async fn open(&self, relay: RelayId) -> Result<Opened, StoreError> {
         let now = self.now();
-        self.state().relays.insert(relay, now);
+        self.state().relays.insert(relay, (now, Doing::Sharing));
         Ok(Opened::new(self.shared.lease, self.state().source.clone()))
     }
 
-    async fn renew(&self, relay: RelayId, held: &[LaneLease]) -> Result<Renewed, StoreError> {
+    async fn renew(&self, relay: RelayId, held: &[LaneLease], doing: Doing) -> Result<Renewed, StoreError> {
         let (now, lease) = (self.now(), duration_micros(self.shared.lease));
         let mut state = self.state();
-        state.relays.insert(relay, now);
+        state.relays.insert(relay, (now, doing));
         let mut kept = Vec::new();
         for wanted in held {
             let lane = state.lanes.get_mut(usize::from(wanted.lane)).filter(|lane| lane.is(relay, *wanted));
@@ -142,12 +146,13 @@ impl Store for MemoryStore {
                 kept.push(*wanted);
             }
         }
-        let live = state
+        let alive = |seen: i64| seen <= now && seen > now.saturating_sub(lease);
+        let others = state
             .relays
-            .values()
-            .filter(|seen| **seen <= now && **seen > now.saturating_sub(lease))
+            .iter()
+            .filter(|(id, (seen, doing))| **id != relay && alive(*seen) && *doing == Doing::Sharing)
             .count();
-        Ok(Renewed::new(kept, u32::try_from(live).unwrap_or(u32::MAX)))
+        Ok(Renewed::new(kept, u32::try_from(1 + others).unwrap_or(u32::MAX)))
     }
 
     async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {

@@ -9,7 +9,7 @@ use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LANES, NewRecord, Payload, Record, Status};
 use crate::schema::{Fingerprint, Schema};
 use crate::store::memory::inbox::Inbox;
-use crate::store::{DEFER_ABOVE, LATE_LIMIT, Place, Receipt, RelayId, StoreError, StoreErrorKind};
+use crate::store::{DEFER_ABOVE, Doing, LATE_LIMIT, Place, Receipt, RelayId, StoreError, StoreErrorKind};
 
 /// The number of a transaction, drawn by its first write.
 pub(super) type Tx = u64;
@@ -36,7 +36,7 @@ pub(super) struct State {
     waiting: HashMap<Tx, (Tx, Waker)>,
     pub(super) lanes: Vec<Lane>,
     /// When each relay was last heard of.
-    pub(super) relays: HashMap<RelayId, i64>,
+    pub(super) relays: HashMap<RelayId, (i64, Doing)>,
 }
 
 /// One row with what a reader is not shown.

@@ -9,15 +9,16 @@ use crate::outbox::LaneLease;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::error::{lost_identity, undecodable};
 use crate::store::postgres::row::Columns;
-use crate::store::{ReadBatch, RelayId, Renewed, StoreError, StoreErrorKind, Taken};
+use crate::store::{Doing, ReadBatch, RelayId, Renewed, StoreError, StoreErrorKind, Taken};
 
 impl PostgresStore {
-    pub(super) async fn renew_lanes(&self, relay: RelayId, held: &[LaneLease]) -> Result<Renewed, StoreError> {
+    pub(super) async fn renew_lanes(&self, relay: RelayId, held: &[LaneLease], doing: Doing) -> Result<Renewed, StoreError> {
         let mut session = self.enter(&self.leasing).await?;
         let answer = sqlx::query(self.sql.renew.clone())
             .bind(relay.as_uuid())
             .bind(held.iter().map(|lease| i16::from(lease.lane)).bind_iter())
             .bind(held.iter().map(|lease| lease.epoch).bind_iter())
+            .bind(doing.as_str())
             .fetch_all(session.connection())
             .await;
         let rows = session.finish("renew leases", &self.table, answer)?;

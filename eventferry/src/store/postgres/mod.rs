@@ -18,7 +18,6 @@ mod schemas;
 mod session;
 
 use std::fmt;
-use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,11 +25,12 @@ use sqlx::PgPool;
 
 use crate::event::TableName;
 use crate::outbox::{LaneLease, Record, RowId, Status};
+use crate::store::postgres::maintain::Sweep;
 use crate::store::postgres::session::{InUse, Session};
 use crate::store::statements::{PerTable, statements};
 use crate::store::{
-    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Store, StoreError,
-    Taken, Verdict, VerdictOutcome,
+    AggregateRead, Doing, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Store,
+    StoreError, Taken, Verdict, VerdictOutcome,
 };
 
 statements! {
@@ -111,8 +111,8 @@ pub struct PostgresStore {
     leasing: Session,
     /// The highest id that was read, and of which outbox on which server: a sequence that stands behind it gives ids twice.
     highest: Mutex<Option<(String, i64)>>,
-    /// After which id the next purge begins.
-    purged_to: AtomicI64,
+    /// Where the next purge goes on.
+    sweep: Mutex<Sweep>,
 }
 
 impl PostgresStore {
@@ -128,7 +128,7 @@ impl PostgresStore {
             acking: Session::new("ack"),
             leasing: Session::new("lease"),
             highest: Mutex::default(),
-            purged_to: AtomicI64::new(0),
+            sweep: Mutex::default(),
         }
     }
 
@@ -157,8 +157,8 @@ impl Store for PostgresStore {
         self.open_outbox(relay).await
     }
 
-    async fn renew(&self, relay: RelayId, held: &[LaneLease]) -> Result<Renewed, StoreError> {
-        self.renew_lanes(relay, held).await
+    async fn renew(&self, relay: RelayId, held: &[LaneLease], doing: Doing) -> Result<Renewed, StoreError> {
+        self.renew_lanes(relay, held, doing).await
     }
 
     async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {

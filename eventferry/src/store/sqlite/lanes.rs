@@ -7,7 +7,7 @@ use crate::outbox::LaneLease;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::error::error;
 use crate::store::sqlite::row::{get, json_list};
-use crate::store::{RelayId, Renewed, StoreError, Taken};
+use crate::store::{Doing, RelayId, Renewed, StoreError, Taken};
 
 fn lease(row: &SqliteRow) -> Result<LaneLease, StoreError> {
     Ok(LaneLease::new(get(row, "lane")?, get(row, "epoch")?))
@@ -23,18 +23,19 @@ fn as_json(leases: &[LaneLease]) -> String {
 
 impl SqliteStore {
     /// Registers the relay as alive.
-    pub(super) async fn heartbeat(&self, relay: RelayId) -> Result<(), StoreError> {
+    pub(super) async fn heartbeat(&self, relay: RelayId, doing: Doing) -> Result<(), StoreError> {
         sqlx::query(self.sql.heartbeat.clone())
             .bind(relay.as_uuid())
             .bind(env!("CARGO_PKG_VERSION"))
+            .bind(doing.as_str())
             .execute(&self.pool)
             .await
             .map_err(|source| error("register a relay of", &self.table, source))?;
         Ok(())
     }
 
-    pub(super) async fn renew_lanes(&self, relay: RelayId, held: &[LaneLease]) -> Result<Renewed, StoreError> {
-        self.heartbeat(relay).await?;
+    pub(super) async fn renew_lanes(&self, relay: RelayId, held: &[LaneLease], doing: Doing) -> Result<Renewed, StoreError> {
+        self.heartbeat(relay, doing).await?;
         let failed = |source| error("renew leases of", &self.table, source);
         let rows = sqlx::query(self.sql.renew_lanes.clone())
             .bind(relay.as_uuid())
@@ -44,6 +45,7 @@ impl SqliteStore {
             .map_err(failed)?;
         let kept = rows.iter().map(lease).collect::<Result<_, _>>()?;
         let live = sqlx::query_scalar(self.sql.count_relays.clone())
+            .bind(relay.as_uuid())
             .fetch_one(&self.pool)
             .await
             .map_err(failed)?;

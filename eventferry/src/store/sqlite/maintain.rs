@@ -8,7 +8,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::error::error;
 use crate::store::sqlite::migrate::{VERSION, wrong_version};
 use crate::store::sqlite::row::get;
-use crate::store::{Opened, RelayId, StoreError, StoreErrorKind};
+use crate::store::{Doing, Opened, RelayId, StoreError, StoreErrorKind};
 
 impl SqliteStore {
     pub(super) async fn check_and_register(&self, relay: RelayId) -> Result<Opened, StoreError> {
@@ -60,7 +60,7 @@ impl SqliteStore {
             .execute(&self.pool)
             .await
             .map_err(failed)?;
-        self.heartbeat(relay).await?;
+        self.heartbeat(relay, Doing::Sharing).await?;
         Ok(opened)
     }
 

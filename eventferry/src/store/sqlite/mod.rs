@@ -59,8 +59,8 @@ use crate::event::TableName;
 use crate::outbox::{LaneLease, Record, RowId, Status};
 use crate::store::statements::{PerTable, statements};
 use crate::store::{
-    AggregateRead, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Store, StoreError,
-    Taken, Verdict, VerdictOutcome,
+    AggregateRead, Doing, DueCursor, DueRow, LaneRead, Opened, ReadBatch, RelayId, Renewed, Retention, Skimmed, Snapshot, Store,
+    StoreError, Taken, Verdict, VerdictOutcome,
 };
 
 statements! {
@@ -148,8 +148,8 @@ impl Store for SqliteStore {
         self.check_and_register(relay).await
     }
 
-    async fn renew(&self, relay: RelayId, held: &[LaneLease]) -> Result<Renewed, StoreError> {
-        self.renew_lanes(relay, held).await
+    async fn renew(&self, relay: RelayId, held: &[LaneLease], doing: Doing) -> Result<Renewed, StoreError> {
+        self.renew_lanes(relay, held, doing).await
     }
 
     async fn take(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {

@@ -15,7 +15,7 @@ use crate::store::{Fault as StoreFault, RelayId, Store, Verdict, VerdictOutcome}
 /// What a relay is told of a statement that failed, as far as it hears of it at all.
 fn failed(command: &Command) -> Option<Fact> {
     Some(match command {
-        Command::Lease(LeaseCommand::Renew(_) | LeaseCommand::Take(_) | LeaseCommand::TakeGroups { .. }) => Fact::LeaseCallFailed,
+        Command::Lease(LeaseCommand::Renew(..) | LeaseCommand::Take(_) | LeaseCommand::TakeGroups { .. }) => Fact::LeaseCallFailed,
         Command::Read(ReadCommand::Lanes { number, .. }) => Fact::Read {
             number: *number,
             batch: None,
@@ -102,8 +102,8 @@ impl World {
         const NEVER: &str = "the memory store does not fail";
         let store = self.store.clone();
         Some(match command {
-            Command::Lease(LeaseCommand::Renew(held)) => {
-                let answer = now_or_never(store.renew(id, &held)).expect(NEVER);
+            Command::Lease(LeaseCommand::Renew(held, doing)) => {
+                let answer = now_or_never(store.renew(id, &held, doing)).expect(NEVER);
                 Fact::Renewed { asked_at, held, answer }
             }
             Command::Lease(LeaseCommand::Take(limit)) => {

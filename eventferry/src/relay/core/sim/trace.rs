@@ -114,7 +114,9 @@ impl Watched {
                 Some("hands the lane back".to_owned())
             }
             Command::Lease(LeaseCommand::Close) => Some("closes".to_owned()),
-            Command::Lease(LeaseCommand::Renew(_) | LeaseCommand::Take(_) | LeaseCommand::TakeGroups { .. } | LeaseCommand::Forgive(_))
+            Command::Lease(
+                LeaseCommand::Renew(..) | LeaseCommand::Take(_) | LeaseCommand::TakeGroups { .. } | LeaseCommand::Forgive(_),
+            )
             | Command::Tell(_)
             | Command::Read(ReadCommand::Due { .. }) => None,
             Command::Read(ReadCommand::Lanes { number, lanes, .. }) => {

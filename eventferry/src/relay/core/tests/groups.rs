@@ -4,7 +4,7 @@ use super::{Bench, CoreConfig, pipelined, row};
 use crate::outbox::LaneLease;
 use crate::publish::PublishErrorKind;
 use crate::relay::core::{Cause, Command, Core, Fact, LeaseCommand, Notice, Now, PublishCommand};
-use crate::store::{Renewed, Taken};
+use crate::store::{Doing, Renewed, Taken};
 
 fn grouped(recover_from_fence: bool) -> CoreConfig {
     CoreConfig {
@@ -40,6 +40,19 @@ impl Bench {
         let answer = Renewed::new(kept, live);
         let asked_at = self.now;
         self.turn([Fact::Renewed { asked_at, held, answer }]);
+    }
+
+    /// What it said of itself with its heartbeats since the last call.
+    fn told_others(&mut self) -> Vec<Doing> {
+        let mut out = Vec::new();
+        self.commands.retain(|command| {
+            let Command::Lease(LeaseCommand::Renew(_, doing)) = command else {
+                return true;
+            };
+            out.push(*doing);
+            false
+        });
+        out
     }
 
     fn wanted(&mut self) -> Option<(Vec<u8>, u8, u8)> {
@@ -289,6 +302,34 @@ fn a_fence_by_somebody_else_gives_the_group_up() {
         if let Some((groups, ..)) = bench.wanted() {
             assert!(!groups.contains(&group), "it stays away until it is started again");
         }
+    }
+}
+
+/// Another relay aims at the groups that this one may not take, and this one at its part of those that it may.
+#[test]
+fn whoever_gave_a_group_up_for_good_says_so_and_still_takes_no_more_than_its_part() {
+    for (recovers, doing) in [(true, Doing::Sharing), (false, Doing::Barred)] {
+        let (mut bench, sessions) = Bench::in_flight(grouped(recovers), &[0, 1, 2, 3, 4, 5, 6, 7]);
+        let held = |from| lanes(from..8, 1);
+        assert!(bench.told_others().iter().all(|doing| *doing == Doing::Sharing));
+        bench.turn([fenced(sessions[0].0)]);
+        bench.now += Now::from_millis(1);
+        let before = held(0);
+        bench.renewed(before.clone(), before, 1);
+        assert_eq!(bench.released().len(), 8, "{recovers}");
+        bench.told_others();
+        let said = (0..20).find_map(|_| {
+            bench.now += Now::from_millis(100);
+            bench.turn([]);
+            if bench.wanted().is_some() {
+                bench.holds(Vec::new());
+            }
+            bench.told_others().pop()
+        });
+        assert_eq!(said, Some(doing));
+        bench.renewed(held(1), held(1), 2);
+        let draining = bench.core.lanes.iter().filter(|lane| lane.draining.is_some()).count();
+        assert_eq!(draining, 3 * 8, "of the seven left, four are its part of eight among two");
     }
 }
 

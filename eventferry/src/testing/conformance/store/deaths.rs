@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::outbox::{LANES, OnDead, Status};
-use crate::store::{Fault, RelayId, Store, VerdictOutcome};
+use crate::store::{Doing, Fault, RelayId, Store, VerdictOutcome};
 use crate::testing::conformance::store::Harness;
 use crate::testing::conformance::store::support::{Owner, event, find, put_one, status, unordered};
 
@@ -47,7 +47,7 @@ pub async fn an_owner_that_was_heard_of_after_its_lease_has_not_died<H: Harness>
     let owner = Owner::of_all_lanes(h).await;
     let lease = i64::try_from(h.store().open(owner.id).await.unwrap().lease.as_secs()).unwrap();
     h.move_clock(lease + 1).await;
-    h.store().renew(owner.id, &[]).await.unwrap();
+    h.store().renew(owner.id, &[], Doing::Sharing).await.unwrap();
     assert_eq!(deaths(h, RelayId::random()).await, vec![0; usize::from(LANES)]);
     h.move_clock(lease + 1).await;
     assert_eq!(deaths(h, RelayId::random()).await, vec![1; usize::from(LANES)], "this one was not");

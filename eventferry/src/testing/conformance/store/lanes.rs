@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::outbox::{LANES, LaneLease, OnDead, lane_of};
-use crate::store::{RelayId, Store, Taken, VerdictOutcome};
+use crate::store::{Doing, RelayId, Store, Taken, VerdictOutcome};
 use crate::testing::conformance::store::Harness;
 use crate::testing::conformance::store::support::{Owner, event, put_one, refused, take};
 
@@ -110,7 +110,14 @@ pub async fn a_lease_that_is_over_is_taken_with_a_higher_epoch<H: Harness>(h: &H
     for lease in taken {
         assert_eq!(lease.epoch, owner.lease(lease.lane).epoch + 1);
     }
-    assert!(h.store().renew(owner.id, &owner.leases).await.unwrap().kept.is_empty());
+    assert!(
+        h.store()
+            .renew(owner.id, &owner.leases, Doing::Sharing)
+            .await
+            .unwrap()
+            .kept
+            .is_empty()
+    );
 }
 
 /// A renewal is a whole lease length from its own time, also for a lease that ran out while nobody looked.
@@ -120,7 +127,7 @@ pub async fn a_renewed_lease_lives_on<H: Harness>(h: &H) {
     let next = RelayId::random();
     for passed in [lease - 5, lease - 5, lease + 5] {
         h.move_clock(passed).await;
-        let mut kept = h.store().renew(owner.id, &owner.leases[..50]).await.unwrap().kept;
+        let mut kept = h.store().renew(owner.id, &owner.leases[..50], Doing::Sharing).await.unwrap().kept;
         kept.sort_unstable();
         let mut held = owner.leases[..50].to_vec();
         held.sort_unstable();
@@ -135,7 +142,7 @@ pub async fn a_lease_that_was_lost_is_not_renewed<H: Harness>(h: &H) {
     h.store().release(owner.id, &owner.leases[..3]).await.unwrap();
     let next = RelayId::random();
     assert_eq!(take(h, next, 3).await.len(), 3);
-    let kept = h.store().renew(owner.id, &owner.leases).await.unwrap().kept;
+    let kept = h.store().renew(owner.id, &owner.leases, Doing::Sharing).await.unwrap().kept;
     assert_eq!(kept.len(), 61);
     assert!(kept.iter().all(|lease| !owner.leases[..3].contains(lease)));
     let stale: Vec<_> = owner
@@ -144,7 +151,7 @@ pub async fn a_lease_that_was_lost_is_not_renewed<H: Harness>(h: &H) {
         .map(|lease| LaneLease::new(lease.lane, lease.epoch - 1))
         .collect();
     assert!(
-        h.store().renew(owner.id, &stale).await.unwrap().kept.is_empty(),
+        h.store().renew(owner.id, &stale, Doing::Sharing).await.unwrap().kept.is_empty(),
         "an epoch that is over"
     );
 }
@@ -158,7 +165,10 @@ pub async fn a_lease_that_was_lost_is_not_released<H: Harness>(h: &H) {
     h.store().release(next.id, &owner.leases).await.unwrap();
     h.store().release(owner.id, &next.leases).await.unwrap();
     assert!(take(h, RelayId::random(), LANES).await.is_empty());
-    assert_eq!(h.store().renew(next.id, &next.leases).await.unwrap().kept.len(), usize::from(LANES));
+    assert_eq!(
+        h.store().renew(next.id, &next.leases, Doing::Sharing).await.unwrap().kept.len(),
+        usize::from(LANES)
+    );
 }
 
 /// Alive is who was heard of within a lease length.
@@ -166,23 +176,51 @@ pub async fn live_relays_are_counted_by_heartbeat<H: Harness>(h: &H) {
     let (one, other, third) = (RelayId::random(), RelayId::random(), RelayId::random());
     let lease = i64::try_from(h.store().open(one).await.unwrap().lease.as_secs()).unwrap();
     h.store().open(other).await.unwrap();
-    assert_eq!(h.store().renew(one, &[]).await.unwrap().live_relays, 2);
+    assert_eq!(h.store().renew(one, &[], Doing::Sharing).await.unwrap().live_relays, 2);
     assert_eq!(
-        h.store().renew(third, &[]).await.unwrap().live_relays,
+        h.store().renew(third, &[], Doing::Sharing).await.unwrap().live_relays,
         3,
         "a heartbeat registers too"
     );
     h.store().close(third).await.unwrap();
-    assert_eq!(h.store().renew(one, &[]).await.unwrap().live_relays, 2);
+    assert_eq!(h.store().renew(one, &[], Doing::Sharing).await.unwrap().live_relays, 2);
     h.move_clock(lease - 5).await;
-    assert_eq!(h.store().renew(one, &[]).await.unwrap().live_relays, 2);
+    assert_eq!(h.store().renew(one, &[], Doing::Sharing).await.unwrap().live_relays, 2);
     h.move_clock(6).await;
     assert_eq!(
-        h.store().renew(one, &[]).await.unwrap().live_relays,
+        h.store().renew(one, &[], Doing::Sharing).await.unwrap().live_relays,
         1,
         "the other was not heard of any more"
     );
-    assert_eq!(h.store().renew(other, &[]).await.unwrap().live_relays, 2, "and is back");
+    assert_eq!(
+        h.store().renew(other, &[], Doing::Sharing).await.unwrap().live_relays,
+        2,
+        "and is back"
+    );
+}
+
+/// Whoever left lanes to the others for good is alive, and takes no part of what there is; what it holds stays its own.
+pub async fn a_barred_relay_is_not_counted_by_the_others<H: Harness>(h: &H) {
+    let (barred, other) = (RelayId::random(), RelayId::random());
+    h.store().open(barred).await.unwrap();
+    h.store().open(other).await.unwrap();
+    let held = take(h, barred, 3).await;
+    let counted = async |relay, held: &[LaneLease], doing| h.store().renew(relay, held, doing).await.unwrap();
+    assert_eq!(counted(other, &[], Doing::Sharing).await.live_relays, 2);
+    let answer = counted(barred, &held, Doing::Barred).await;
+    assert_eq!(
+        (answer.live_relays, answer.kept),
+        (2, held.clone()),
+        "it counts itself, and keeps its leases"
+    );
+    assert_eq!(counted(other, &[], Doing::Sharing).await.live_relays, 1);
+    assert_eq!(
+        take(h, other, LANES).await.len(),
+        usize::from(LANES) - 3,
+        "what is leased stays leased"
+    );
+    assert_eq!(counted(barred, &held, Doing::Sharing).await.live_relays, 2);
+    assert_eq!(counted(other, &[], Doing::Sharing).await.live_relays, 2, "and it is counted again");
 }
 
 /// A lease that ends beyond one lease length from now was written by a clock that has been put back since.
@@ -191,7 +229,7 @@ pub async fn a_clock_stepped_back_frees_dead_owners_lanes<H: Harness>(h: &H) {
     h.move_clock(-3600).await;
     let next = RelayId::random();
     assert_eq!(
-        h.store().renew(next, &[]).await.unwrap().live_relays,
+        h.store().renew(next, &[], Doing::Sharing).await.unwrap().live_relays,
         1,
         "a heartbeat in the future is nobody's"
     );

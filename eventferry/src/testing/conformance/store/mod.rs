@@ -183,6 +183,7 @@ macro_rules! conformance_store {
                 a_lease_that_was_lost_is_not_renewed
                 a_lease_that_was_lost_is_not_released
                 live_relays_are_counted_by_heartbeat
+                a_barred_relay_is_not_counted_by_the_others
                 a_clock_stepped_back_frees_dead_owners_lanes
                 a_negative_order_key_lands_in_a_leased_lane
             }
