@@ -10,6 +10,7 @@ mod order;
 mod own;
 mod pages;
 mod plans;
+mod purge;
 mod races;
 mod roles;
 mod setup;
