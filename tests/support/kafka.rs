@@ -274,6 +274,8 @@ fn read(brokers: &str, topic: &str, isolation: &str) -> Vec<Logged> {
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("isolation.level", isolation)
+        // How long the broker keeps back the news that there is no more.
+        .set("fetch.wait.max.ms", "10")
         .create()
         .expect("a consumer can be made");
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker knows the topic");
