@@ -1,4 +1,4 @@
-//! What no client library here can ask of a broker, in Kafka's own bytes: quotas and rights.
+//! What no client library here can ask of a broker, in Kafka's own bytes: quotas, rights, and headers that are no text.
 
 use std::time::Duration;
 
@@ -57,6 +57,53 @@ fn acl(user: &str, topic: &str, right: Right) -> Body {
     body
 }
 
+/// Publishes one event to partition 0 of a topic, with headers of any bytes whatever.
+///
+/// # Panics
+/// If the broker refuses.
+pub async fn publish_bytes(broker: &str, topic: &str, payload: &[u8], headers: &[(&[u8], &[u8])]) {
+    let (mut record, mut batch, mut body) = (Body::default(), Body::default(), Body::default());
+    // A record: attributes, time, place in the batch, no key.
+    record.bytes(&[0, 0, 0]).varint(-1).counted(payload).varint(length(headers));
+    for (name, value) in headers {
+        record.counted(name).counted(value);
+    }
+    // What the sum is of: attributes, last place, two times, no producer, one record.
+    let mut summed = Body::default();
+    summed
+        .bytes(&[0; 2 + 4 + 8 + 8])
+        .bytes(&[0xff; 8 + 2 + 4])
+        .array(1)
+        .counted(&record.0);
+    // The batch: its first offset, its length, an epoch, the version of the format, the sum.
+    let rest = 4 + 1 + 4 + summed.0.len();
+    batch
+        .bytes(&[0; 8])
+        .bytes(&u32::try_from(rest).expect("a short batch").to_be_bytes());
+    batch
+        .bytes(&[0xff; 4])
+        .bytes(&[2])
+        .bytes(&crc32c(&summed.0).to_be_bytes())
+        .bytes(&summed.0);
+    // Produce: no transaction, all replicas, 30 s.
+    body.bytes(&[0xff; 2]).bytes(&(-1_i16).to_be_bytes()).array(30_000);
+    body.array(1).text(topic).array(1).array(0);
+    body.array(i32::try_from(batch.0.len()).expect("a short batch")).bytes(&batch.0);
+    // The answer: one topic, its name, one partition, its number, its error.
+    let answer = ask(broker, 0, 3, &body).await;
+    assert_eq!(code(&answer, 4 + 2 + topic.len() + 4 + 4), 0, "the event is refused");
+}
+
+fn length<T>(list: &[T]) -> i64 {
+    i64::try_from(list.len()).expect("a short list")
+}
+
+/// The sum of a batch.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}
+
 /// The fields of a request.
 #[derive(Default)]
 struct Body(Vec<u8>);
@@ -74,6 +121,20 @@ impl Body {
 
     fn array(&mut self, length: i32) -> &mut Self {
         self.bytes(&length.to_be_bytes())
+    }
+
+    /// A number of a record: zigzag, in groups of seven bits, lowest first.
+    fn varint(&mut self, number: i64) -> &mut Self {
+        let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
+        while left >= 0x80 {
+            self.0.push((left & 0x7f) as u8 | 0x80);
+            left >>= 7;
+        }
+        self.bytes(&[(left & 0x7f) as u8])
+    }
+
+    fn counted(&mut self, bytes: &[u8]) -> &mut Self {
+        self.varint(length(bytes)).bytes(bytes)
     }
 }
 

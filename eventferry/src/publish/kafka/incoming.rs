@@ -1,6 +1,8 @@
 //! Messages of rdkafka's consumers, read in place.
 
-use rdkafka::message::{BorrowedMessage, Headers, Message as _, OwnedMessage};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message as _, OwnedMessage};
 
 use crate::event::IncomingMessage;
 
@@ -24,12 +26,18 @@ macro_rules! incoming {
                 // Kafka allows a name several times; the last one is the one that counts.
                 (0..headers.count())
                     .rev()
-                    .map(|i| headers.get(i))
+                    .filter_map(|place| readable(headers, place))
                     .find(|h| h.key == name)?
                     .value
             }
         }
     };
+}
+
+/// A header; none where its name is no UTF-8. Brokers carry such names, and rdkafka panics on them: whoever may write to a topic could end its
+/// consumers by one message.
+fn readable(headers: &impl Headers, place: usize) -> Option<Header<'_, &[u8]>> {
+    catch_unwind(AssertUnwindSafe(|| headers.try_get(place))).ok().flatten()
 }
 
 incoming!(BorrowedMessage<'_>);
