@@ -40,10 +40,24 @@ struct OrderPaid {
     by: Option<String>,
 }
 
+/// A message within another, which is no text either; without anything in it, it has no bytes at all.
+#[derive(Clone, PartialEq, prost::Message, OutboxEvent)]
+#[outbox(topic = TOPIC, aggregate_type = "order", format = "protobuf", version = 4)]
+#[outbox(schema = "relay/schemas/shop.proto", message = "shop.v1.Order.Parked")]
+struct OrderParked {
+    #[outbox(aggregate_id)]
+    #[prost(string, tag = "1")]
+    order_id: String,
+    #[prost(sint64, tag = "2")]
+    for_days: i64,
+    #[prost(string, repeated, tag = "3")]
+    reasons: Vec<String>,
+}
+
 define_outbox! {
     type ShopEvents;
     #[derive(Debug, PartialEq)]
-    enum ShopEvent { OrderCreated, OrderPaid }
+    enum ShopEvent { OrderCreated, OrderPaid, OrderParked }
 }
 
 /// A Kafka Connect of the test's own; gone with the value, and with the test's process.
@@ -189,10 +203,17 @@ async fn debezium_carries_the_outbox_and_our_consumer_decodes_it() {
         cents: vec![0, -1, i64::MAX, -64, 200],
         by: None,
     };
+    let parked = OrderParked {
+        order_id: "1".to_owned(),
+        for_days: i64::MIN,
+        reasons: vec!["Größe".to_owned(), "\0".to_owned(), String::new()],
+    };
     let sealed = events.clone().encrypted(AesGcmKeys::new("k", [7; 32]));
     let mut tx = pool.begin().await.unwrap();
     events.enqueue(&mut tx, order(1)).await.unwrap();
     events.enqueue(&mut tx, paid.clone()).await.unwrap();
+    events.enqueue(&mut tx, parked.clone()).await.unwrap();
+    events.enqueue(&mut tx, OrderParked::default()).await.unwrap();
     sealed.enqueue(&mut tx, order(3)).await.unwrap();
     tx.commit().await.unwrap();
     // What our side does to rows later is none of Debezium's business.
@@ -200,17 +221,27 @@ async fn debezium_carries_the_outbox_and_our_consumer_decodes_it() {
         .await
         .unwrap();
 
-    let mut log = until("five events arrive", async || Some(topic.log().await).filter(|log| log.len() >= 5)).await;
+    let mut log = until("seven events arrive", async || Some(topic.log().await).filter(|log| log.len() >= 7)).await;
     let unopened = log.pop().unwrap();
     let decoded: Vec<_> = log.iter().map(|message| events.decode(message).unwrap()).collect();
     let created = [order(1), order(2), order(1)].map(ShopEvent::OrderCreated);
-    assert_eq!(decoded, created.into_iter().chain([ShopEvent::OrderPaid(paid)]).collect::<Vec<_>>());
-    let avro = &log[3];
+    let parked = [parked, OrderParked::default()].map(ShopEvent::OrderParked);
+    let written = created.into_iter().chain([ShopEvent::OrderPaid(paid)]).chain(parked);
+    assert_eq!(decoded, written.collect::<Vec<_>>());
+    let (avro, protobuf, empty) = (&log[3], &log[4], &log[5]);
+    let told = [avro, protobuf].map(|message| (message.event_type(), message.event_version(), message.text_header("content-type")));
     assert_eq!(
-        (avro.event_type(), avro.event_version(), avro.text_header("content-type")),
-        (Some("OrderPaid"), Some(2), Some("avro/binary"))
+        told,
+        [
+            (Some("OrderPaid"), Some(2), Some("avro/binary")),
+            (Some("OrderParked"), Some(4), Some("application/protobuf"))
+        ]
     );
-    assert!(events.checked_decode().unwrap().decode(avro).is_ok());
+    assert_eq!(empty.payload(), Some(&b""[..]), "an event without bytes is no tombstone");
+    let (checked, strict) = (events.clone().checked_decode().unwrap(), events.clone().strict().unwrap());
+    for message in [avro, protobuf, empty] {
+        assert!(checked.decode(message).is_ok() && strict.decode(message).is_ok());
+    }
     // Which key it was stays in the table, so nobody can open it; it is refused, by those with the key too.
     assert_eq!((unopened.aggregate_id(), unopened.header("event-key-id")), (Some("3"), None));
     assert_eq!(sealed.decode(&unopened).unwrap_err().kind(), DecodeErrorKind::Undecodable);
