@@ -1,4 +1,5 @@
 //! Every publisher against the one conformance suite, and what is each publisher's own.
 
+mod around;
 mod kafka;
 mod memory;

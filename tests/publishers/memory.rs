@@ -4,10 +4,10 @@ use eventferry::Message;
 use eventferry::publish::memory::MemoryPublisher;
 use eventferry::testing::conformance::publisher::{Harness, Logged};
 
-struct Memory(MemoryPublisher);
+pub(super) struct Memory(pub(super) MemoryPublisher);
 
 impl Memory {
-    fn fresh() -> Self {
+    pub(super) fn fresh() -> Self {
         Self(MemoryPublisher::with_topics::<&str>([]).with_max_bytes(50_000))
     }
 }

@@ -155,7 +155,7 @@ async fn cloud_events_with_and_without_a_frame_go_by_the_pipelined_route() {
     };
     let registry = || ConfluentRegistry::builder([&url]).build().unwrap();
     let framed = Framed::new(counted, registry(), StoredSchemas::new(pool.clone(), TableName::default()));
-    let relay = Relay::builder(rig.store(), CloudEvents::new(framed, SOURCE));
+    let relay = Relay::builder(rig.store(), CloudEvents::new(framed, SOURCE).unwrap());
     let relay = relay.dead_letter_topic(&Topic::new(letters.name()).unwrap());
     let relay = relay.build().unwrap().start().await.unwrap();
 

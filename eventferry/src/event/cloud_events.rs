@@ -30,22 +30,37 @@ const SAME: [(&str, &str); 6] = [
     ("ce_tracestate", headers::TRACESTATE),
 ];
 
-/// Adds what makes a message a CloudEvent. A message that has an id as one is left alone.
+/// Adds what makes a message a CloudEvent, behind the headers it has; none of those is changed.
+///
+/// A message that has an id as one is left alone, and so is one without what every CloudEvent has.
 pub(crate) fn add_headers(message: &mut Message, source: &str) {
-    if message.headers.get(ID).is_some() {
+    let can_be_said = |name| message.headers.get(name).is_some_and(is_attribute);
+    if message.headers.get(ID).is_some() || !can_be_said(headers::MESSAGE_ID) || !can_be_said(headers::EVENT_TYPE) {
         return;
     }
-    message.headers.set("ce_specversion", "1.0");
-    message.headers.set("ce_source", source);
+    message.headers.reserve(SAME.len() + 3);
+    add(message, "ce_specversion", Some("1.0".to_owned()));
+    add(message, "ce_source", Some(source.to_owned()));
     for (theirs, ours) in SAME {
-        // An attribute must not be empty.
-        if let Some(value) = message.headers.get(ours).filter(|value| !value.is_empty()).map(str::to_owned) {
-            message.headers.set(theirs, value);
-        }
+        let value = message.headers.get(ours).map(str::to_owned);
+        add(message, theirs, value);
     }
-    if let Some(key) = message.key.clone().filter(|key| !key.is_empty()) {
-        message.headers.set("ce_partitionkey", key);
+    let key = message.key.clone();
+    add(message, "ce_partitionkey", key);
+}
+
+fn add(message: &mut Message, name: &'static str, value: Option<String>) {
+    if let Some(value) = value.filter(|value| is_attribute(value))
+        && message.headers.get(name).is_none()
+    {
+        message.headers.set(name, value);
     }
+}
+
+/// Whether the specification lets an attribute say that: no empty text, no control characters, nothing that is no character.
+fn is_attribute(value: &str) -> bool {
+    let is_none = |c: char| c.is_control() || matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe;
+    !value.is_empty() && !value.chars().any(is_none)
 }
 
 /// A CloudEvent that somebody else wrote, read as one of our messages: `events.decode(&CloudEvent(&message))`.
@@ -118,11 +133,53 @@ mod tests {
     }
 
     #[test]
-    fn what_is_one_already_stays_as_it_is() {
-        let mut message = ours().with_header("ce_id", "theirs");
-        let before = message.clone();
+    fn what_is_one_already_or_cannot_be_one_stays_as_it_is() {
+        let mut nameless = ours();
+        nameless.headers.remove(headers::EVENT_TYPE);
+        let mut unidentified = ours();
+        unidentified.headers.remove(headers::MESSAGE_ID);
+        let odd = ours().with_header(headers::EVENT_TYPE, "Order\nCreated");
+        for before in [ours().with_header("ce_id", "theirs"), nameless, unidentified, odd] {
+            let mut message = before.clone();
+            add_headers(&mut message, "/shop");
+            assert_eq!(message, before);
+        }
+    }
+
+    #[test]
+    fn what_no_attribute_may_say_is_left_out_and_what_the_event_says_itself_stays() {
+        let attribute = |value: &str| {
+            let mut message = ours().with_header(headers::AGGREGATE_ID, value);
+            add_headers(&mut message, "/shop");
+            message.headers().get("ce_subject").map(str::to_owned)
+        };
+        for said in ["42", " ", "Größe \"x\"", "\u{10fffd}", "\u{202e}"] {
+            assert_eq!(attribute(said).as_deref(), Some(said));
+        }
+        for odd in [
+            "",
+            "a\nb",
+            "\0",
+            "\u{7f}",
+            "\u{85}",
+            "\u{fdd0}",
+            "\u{fdef}",
+            "\u{ffff}",
+            "\u{1fffe}",
+        ] {
+            assert_eq!(attribute(odd), None, "{odd:?}");
+        }
+        let mut message = ours()
+            .with_header("ce_subject", "theirs")
+            .with_header("ce_source", "theirs")
+            .with_header("ce_region", "eu");
         add_headers(&mut message, "/shop");
-        assert_eq!(message, before);
+        let header = |name| message.headers().get(name);
+        assert_eq!(
+            (header("ce_subject"), header("ce_source"), header("ce_region")),
+            (Some("theirs"), Some("theirs"), Some("eu"))
+        );
+        assert_eq!(header("ce_id"), header(headers::MESSAGE_ID));
     }
 
     #[test]

@@ -179,6 +179,23 @@ impl Headers {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
+    /// Puts a header in the place of another one, and answers what that said; nothing happens if it is not there.
+    pub(crate) fn exchange(&mut self, name: &str, by: &'static str, value: String) -> Option<String> {
+        let slot = self.0.iter_mut().find(|(n, _)| n == name)?;
+        slot.0 = Cow::Borrowed(by);
+        Some(std::mem::replace(&mut slot.1, value))
+    }
+
+    /// Makes room for more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.0.reserve(more);
+    }
+
+    /// Takes out all but the first ones.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
     /// The headers, in the order they were set.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (n.as_ref(), v.as_str()))

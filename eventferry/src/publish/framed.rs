@@ -140,21 +140,35 @@ impl Ids {
     }
 }
 
-/// What has to be framed of a message: the topic and the schema it names. None if it travels as it is.
+/// What has to be framed of a message: the topic and the schema it names. None if it travels as it is, such as one that says it has a frame.
 fn named(message: &Message) -> Option<(&str, &str)> {
     let schema = message.headers.get(headers::EVENT_SCHEMA)?;
     message.payload.as_ref()?;
+    if message.headers.get(headers::EVENT_SCHEMA_ID).is_some() {
+        return None;
+    }
     // A dead letter keeps the subject of the topic it was meant for.
     let topic = message.headers.get(headers::DLQ_ORIGINAL_TOPIC).unwrap_or(&message.topic);
     Some((topic, schema))
 }
 
-fn put_frame(message: &mut Message, known: &Known) {
-    if let Some(payload) = &message.payload {
-        message.payload = Some(frame::put(known.id, &known.schema, payload));
-        message.headers.remove(headers::EVENT_SCHEMA);
-        message.headers.set(headers::EVENT_SCHEMA_ID, known.id.to_string());
-    }
+/// Says which schema by its id; answers how the message named it.
+fn name_by_id(message: &mut Message, known: &Known) -> Option<String> {
+    let id = known.id.to_string();
+    message.headers.exchange(headers::EVENT_SCHEMA, headers::EVENT_SCHEMA_ID, id)
+}
+
+/// A message with its frame. Its payload, which may be large, is copied once and not twice.
+fn framed(message: &Message, known: &Known) -> Message {
+    let mut framed = Message {
+        topic: message.topic.clone(),
+        key: message.key.clone(),
+        partition: message.partition,
+        payload: message.payload().map(|payload| frame::put(known.id, &known.schema, payload)),
+        headers: message.headers.clone(),
+    };
+    name_by_id(&mut framed, known);
+    framed
 }
 
 impl<P: Publisher, R: SchemaRegistry, S: SchemaSource> Publisher for Framed<P, R, S> {
@@ -163,9 +177,7 @@ impl<P: Publisher, R: SchemaRegistry, S: SchemaSource> Publisher for Framed<P, R
             return self.publisher.publish(message).await;
         };
         let known = self.id_of(topic, schema).await?;
-        let mut framed = message.clone();
-        put_frame(&mut framed, &known);
-        self.publisher.publish(&framed).await
+        self.publisher.publish(&framed(message, &known)).await
     }
 
     fn probe(&self) -> impl Future<Output = Presence> + Send {
@@ -214,16 +226,37 @@ impl<P: Publisher, R: SchemaRegistry, S: SchemaSource> Pipelined for Framed<P, R
 struct KnownIds(Arc<Ids>);
 
 impl Rewrite for KnownIds {
-    fn rewrite(&self, message: &mut Message) -> Result<(), PublishError> {
-        // What came back for want of room has its frame already, and names no schema any more.
-        let Some((topic, schema)) = named(message) else { return Ok(()) };
+    type Undo = Option<Unframed>;
+
+    fn rewrite(&self, message: &mut Message) -> Result<Option<Unframed>, PublishError> {
+        let Some((topic, schema)) = named(message) else {
+            return Ok(None);
+        };
         let known = self.0.get(topic, schema).ok_or_else(|| {
             let text = format!("failed to hand over an event of topic `{topic}`: the id of its schema was not asked for");
             PublishError::new(PublishErrorKind::Unavailable(Scope::Topic), text)
         })?;
-        put_frame(message, &known);
-        Ok(())
+        let Some(payload) = message.payload.take() else {
+            return Ok(None);
+        };
+        message.payload = Some(frame::put(known.id, &known.schema, &payload));
+        let schema = name_by_id(message, &known).unwrap_or_default();
+        Ok(Some(Unframed { payload, schema }))
     }
+
+    fn undo(message: &mut Message, undo: Option<Unframed>) {
+        if let Some(Unframed { payload, schema }) = undo {
+            message.payload = Some(payload);
+            message.headers.exchange(headers::EVENT_SCHEMA_ID, headers::EVENT_SCHEMA, schema);
+        }
+    }
+}
+
+/// What a message had before it got its frame.
+struct Unframed {
+    payload: Vec<u8>,
+    /// The fingerprint.
+    schema: String,
 }
 
 impl<P: fmt::Debug, R, S> fmt::Debug for Framed<P, R, S> {

@@ -5,9 +5,15 @@ use std::mem;
 use crate::event::Message;
 use crate::publish::{BoxFuture, Full, PublishError, PublishErrorKind, Report, Scope, Session};
 
-/// What changes a message, without waiting. What was changed already is left alone: a message comes back for want of room as it was handed on.
+/// What changes a message, without waiting, and takes the change back where the session within gives the message back.
 pub(super) trait Rewrite: Send {
-    fn rewrite(&self, message: &mut Message) -> Result<(), PublishError>;
+    /// What it takes to make the message again what it was, without having copied it.
+    type Undo;
+
+    /// Changes a message; one that cannot be changed stays as it was.
+    fn rewrite(&self, message: &mut Message) -> Result<Self::Undo, PublishError>;
+
+    fn undo(message: &mut Message, undo: Self::Undo);
 }
 
 pub(super) struct RewrittenSession<R> {
@@ -44,7 +50,11 @@ impl<R: Rewrite + 'static> Session for RewrittenSession<R> {
             return Err(Full(message));
         }
         match self.rewrite.rewrite(&mut message) {
-            Ok(()) => self.session.hand_over(token, partition, message),
+            Ok(undo) => self.session.hand_over(token, partition, message).map_err(|Full(mut message)| {
+                // What comes back is what was given: the caller may look at it, and may take it elsewhere.
+                R::undo(&mut message, undo);
+                Full(message)
+            }),
             Err(error) => {
                 self.over = true;
                 self.refused = Some(Report::new(token, Err(error)));
@@ -112,19 +122,23 @@ mod tests {
         }
     }
 
-    /// Marks a message once, and cannot mark those of the topic `bad`.
+    /// Marks a message, and cannot mark those of the topic `bad`.
     struct Mark;
 
     impl Rewrite for Mark {
-        fn rewrite(&self, message: &mut Message) -> Result<(), PublishError> {
-            match message.topic.as_str() {
-                "bad" => Err(gone()),
-                topic if topic.ends_with('!') => Ok(()),
-                _ => {
-                    message.topic.push('!');
-                    Ok(())
-                }
+        type Undo = usize;
+
+        fn rewrite(&self, message: &mut Message) -> Result<usize, PublishError> {
+            let before = message.topic.len();
+            if message.topic == "bad" {
+                return Err(gone());
             }
+            message.topic.push('!');
+            Ok(before)
+        }
+
+        fn undo(message: &mut Message, before: usize) {
+            message.topic.truncate(before);
         }
     }
 
@@ -180,11 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_for_want_of_room_is_changed_once() {
+    fn what_comes_back_for_want_of_room_is_what_was_given_and_is_changed_once() {
         let (within, mut session) = session(0);
-        let Err(Full(back)) = session.hand_over(1, 0, Message::new("a", "")) else {
+        let given = Message::new("a", "");
+        let Err(Full(back)) = session.hand_over(1, 0, given.clone()) else {
             panic!("there was no room");
         };
+        assert_eq!(back, given);
         within.make_room(1);
         assert!(session.hand_over(1, 0, back).is_ok());
         assert_eq!(within.topics(), ["a!"]);

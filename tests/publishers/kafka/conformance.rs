@@ -1,6 +1,6 @@
 //! Kafka against the suite, and again with transactions.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventferry::publish::kafka::KafkaPublisher;
@@ -10,14 +10,14 @@ use eventferry_tests::kafka::{self, TestTopic, read_log};
 use super::builder;
 
 /// With each batch of a session in a transaction, or not.
-struct Kafka<const TRANSACTIONS: bool> {
+pub(crate) struct Kafka<const TRANSACTIONS: bool> {
     brokers: String,
-    publisher: KafkaPublisher,
+    pub(crate) publisher: Arc<KafkaPublisher>,
     topics: Mutex<Vec<TestTopic>>,
 }
 
 impl<const TRANSACTIONS: bool> Kafka<TRANSACTIONS> {
-    fn fresh(brokers: String) -> Self {
+    pub(crate) fn fresh(brokers: String) -> Self {
         // The broker refuses, not the client, and refuses no batch of small events.
         let publisher = builder(&brokers).set("message.max.bytes", "10000000").set("batch.size", "30000");
         let publisher = if TRANSACTIONS {
@@ -26,7 +26,7 @@ impl<const TRANSACTIONS: bool> Kafka<TRANSACTIONS> {
             publisher
         };
         Self {
-            publisher: publisher.build().expect("the settings are good"),
+            publisher: Arc::new(publisher.build().expect("the settings are good")),
             brokers,
             topics: Mutex::default(),
         }

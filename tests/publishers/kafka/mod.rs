@@ -1,8 +1,9 @@
 //! Kafka's own: what the conformance suite cannot ask of every publisher.
 
 mod away;
-mod conformance;
+pub(crate) mod conformance;
 mod faults;
+mod headers;
 mod mock;
 mod own;
 mod plain;
