@@ -15,6 +15,8 @@ mod personal;
 #[cfg(all(feature = "avro", feature = "protobuf"))]
 mod properties;
 #[cfg(all(feature = "avro", feature = "protobuf"))]
+mod proto_files;
+#[cfg(all(feature = "avro", feature = "protobuf"))]
 mod protobuf;
 mod sets;
 mod shared;

@@ -8,6 +8,8 @@ pub mod confluent;
 mod error;
 pub mod evolution;
 pub mod frame;
+#[cfg(feature = "protobuf")]
+pub(crate) mod google;
 mod id;
 pub mod memory;
 #[cfg(feature = "schema-registry")]

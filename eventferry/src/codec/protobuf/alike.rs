@@ -3,13 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost::Message as _;
-use prost_reflect::DescriptorPool;
 use prost_types::{DescriptorProto, FileDescriptorProto};
+
+use crate::schema::google;
 
 const PATH: &str = "schema.proto";
 
-/// Whether both declare the same messages, fields and enums in the same order. Comments, the file's name and its options, and names in JSON say
-/// nothing of what is on the wire.
+/// Whether both declare the same messages, fields and enums in the same order. Comments, the file's name and its options, imports that are not used,
+/// and names in JSON say nothing of what is on the wire. A file that imports others than Google's is like none: what is in them is not told.
 pub(crate) fn are_alike(a: &str, b: &str) -> bool {
     normal(a).is_some_and(|a| normal(b) == Some(a))
 }
@@ -26,9 +27,13 @@ fn normal(text: &str) -> Option<FileDescriptorProto> {
         file.syntax = None;
     }
     // The pool spells out the names of types that a text leaves short.
-    let mut pool = DescriptorPool::global();
+    let mut pool = google::pool();
     pool.add_file_descriptor_proto(file).ok()?;
     let mut file = pool.get_file_by_name(PATH)?.file_descriptor_proto().clone();
+    // What they were needed for is found now.
+    file.dependency.clear();
+    file.public_dependency.clear();
+    file.weak_dependency.clear();
     file.message_type.iter_mut().for_each(forget_json);
     file.extension.iter_mut().for_each(|field| field.json_name = None);
     Some(file)
@@ -49,6 +54,7 @@ mod tests {
     const TEXT: &str = r#"
         syntax = "proto3";
         package shop;
+        import "google/protobuf/timestamp.proto";
         // An order.
         message Placed {
             string order_id = 1;
@@ -56,13 +62,14 @@ mod tests {
             map<string, Money> lines = 3;
             message Money { int64 cents = 1; Kind kind = 2; }
             oneof to { string street = 4; uint32 box = 5; }
+            google.protobuf.Timestamp at = 6;
         }
         enum Kind { NEW = 0; OLD = 1; }
     "#;
 
     /// As a client that compiles its files would register it.
     fn compiled(text: &str) -> String {
-        let mut pool = DescriptorPool::global();
+        let mut pool = google::pool();
         let mut file = protox_parse::parse("elsewhere/order.proto", text).unwrap();
         file.options = Some(prost_types::FileOptions {
             java_package: Some("com.acme".to_owned()),
@@ -82,7 +89,8 @@ mod tests {
     fn a_file_is_alike_however_it_is_written() {
         let short = TEXT.replace("// An order.", "").replace("            ", " ");
         let full = TEXT.replace("Money total", ".shop.Placed.Money total");
-        for other in [TEXT, &short, &full, &compiled(TEXT)] {
+        let unused = TEXT.replace("import", "import \"google/protobuf/any.proto\"; import");
+        for other in [TEXT, &short, &full, &unused, &compiled(TEXT)] {
             assert!(are_alike(TEXT, other) && are_alike(other, TEXT), "{other}");
         }
     }
@@ -96,6 +104,7 @@ mod tests {
             ("optional Money total", "Money total"),
             ("package shop", "package store"),
             ("OLD = 1", "OLD = 2"),
+            ("timestamp.proto", "duration.proto"),
             ("uint32 box = 5;", ""),
             ("\"proto3\"", "\"proto2\""),
         ] {

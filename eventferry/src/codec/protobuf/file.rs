@@ -1,13 +1,13 @@
 //! A `.proto` file, parsed, and messages held against it.
 
-use std::fmt::Display;
+use std::fmt::Debug;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
 
 use crate::codec::kept::Kept;
 use crate::codec::protobuf::strict::undeclared;
 use crate::codec::{CodecError, Contract, Violation};
-use crate::schema::Schema;
+use crate::schema::{Schema, google};
 
 /// The most violations that one error tells of.
 pub(super) const MOST: usize = 16;
@@ -20,14 +20,12 @@ pub struct Parsed(MessageDescriptor);
 
 impl Parsed {
     pub(super) fn new(text: &str, path: &str, message: &str) -> Result<Self, CodecError> {
-        let wrong = |what: &dyn Display| CodecError::schema(format!("`{path}` is no `.proto` file: {what}"));
+        // `Debug` of both errors has the line and the column besides.
+        let wrong = |what: &dyn Debug| CodecError::schema(format!("`{path}` is no `.proto` file: {what:?}"));
         let file = protox_parse::parse(path, text).map_err(|e| wrong(&e))?;
-        // The pool begins with Google's well-known types, so their imports are found.
-        let mut pool = DescriptorPool::global();
+        let mut pool = google::pool();
         if let Some(missing) = file.dependency.iter().find(|import| pool.get_file_by_name(import).is_none()) {
-            return Err(CodecError::schema(format!(
-                "`{path}` imports `{missing}`: a schema stands in one file, beside which only `google/protobuf/…` can be imported"
-            )));
+            return Err(not_imported(path, missing));
         }
         let package = file.package().to_owned();
         pool.add_file_descriptor_proto(file).map_err(|e| wrong(&e))?;
@@ -100,6 +98,19 @@ impl Parsed {
         found.truncate(MOST);
         Err(CodecError::refused(found))
     }
+}
+
+/// Only what is in the schema's own text reaches a registry and those who read with it.
+fn not_imported(path: &str, missing: &str) -> CodecError {
+    CodecError::schema(if missing.starts_with("google/protobuf/") {
+        let known = google::FILES.map(|name| format!("`{name}`")).join(", ");
+        format!("`{path}` imports `{missing}`, which Google's files have not; below `google/protobuf/` they are {known}")
+    } else {
+        format!(
+            "`{path}` imports `{missing}`: a schema is one file, and only Google's own (`google/protobuf/…`) can be imported. \
+             Put what it uses of `{missing}` into `{path}`"
+        )
+    })
 }
 
 /// The messages of a file that can be named, those within others included.

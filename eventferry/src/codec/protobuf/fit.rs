@@ -12,7 +12,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::codec::CodecError;
 use crate::codec::protobuf::Parsed;
-use crate::codec::protobuf::probe::{LENGTH, Sample, VARINT, field, sample};
+use crate::codec::protobuf::probe::{END, LENGTH, START, Sample, VARINT, field, sample};
 
 /// Numbers up to this one are asked for beside the declared ones.
 const ASKED: u32 = 2047;
@@ -36,9 +36,29 @@ pub(super) fn check<E: Message + Default + Debug>(parsed: &Parsed, path: &str) -
 /// Bytes that were read as the type and written again, and what was read as `Debug` shows it; none if they were refused.
 type Again = fn(&[u8]) -> Option<(Vec<u8>, String)>;
 
+/// How a message stands in a field.
+#[derive(Debug, Clone, Copy)]
+enum Around {
+    Message,
+    /// Between two tags, as proto2 could.
+    Group,
+    /// As the value of a map whose keys are texts.
+    Value,
+}
+
+impl Around {
+    fn put(self, number: u32, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Message => field(number, LENGTH, bytes),
+            Self::Group => [&field(number, START, &[])[..], bytes, &field(number, END, &[])].concat(),
+            Self::Value => field(number, LENGTH, &[field(1, LENGTH, b"k"), field(2, LENGTH, bytes)].concat()),
+        }
+    }
+}
+
 struct Fit {
-    /// The fields that lead to the message that is looked at: number, and whether it is the value of a map.
-    around: Vec<(u32, bool)>,
+    /// The fields that lead to the message that is looked at.
+    around: Vec<(u32, Around)>,
     seen: BTreeSet<String>,
     again: Again,
 }
@@ -51,11 +71,8 @@ impl Fit {
 
     fn within(&self, inner: &[u8]) -> Vec<u8> {
         let mut bytes = inner.to_vec();
-        for (number, is_map) in self.around.iter().rev() {
-            if *is_map {
-                bytes = [field(1, LENGTH, b"k"), field(2, LENGTH, &bytes)].concat();
-            }
-            bytes = field(*number, LENGTH, &bytes);
+        for (number, around) in self.around.iter().rev() {
+            bytes = around.put(*number, &bytes);
         }
         bytes
     }
@@ -95,7 +112,7 @@ impl Fit {
                 return Err(missing());
             }
             return match (value, entry.map_entry_key_field().kind()) {
-                (Kind::Message(inner), Kind::String) => self.into(number, true, &inner),
+                (Kind::Message(inner), Kind::String) => self.into(number, Around::Value, &inner),
                 _ => Ok(()),
             };
         }
@@ -104,24 +121,25 @@ impl Fit {
         }
         let Kind::Message(inner) = of.kind() else { return Ok(()) };
         let no_message = || what("is no message in the type".to_owned());
-        let once = field(number, LENGTH, &[]);
+        let around = if of.is_group() { Around::Group } else { Around::Message };
+        let once = around.put(number, &[]);
         let (again, _) = self.again(&once).ok_or_else(|| what("has another type in Rust".to_owned()))?;
         if again == empty {
             // A text or bytes that are empty are not written either.
             let is_known = self.again(&field(number, LENGTH, b"a")).is_none_or(|(bytes, _)| bytes != empty);
             return Err(if is_known { no_message() } else { missing() });
         }
-        let reads = |bytes: &[u8]| self.again(&field(number, LENGTH, bytes)).is_some();
+        let reads = |bytes: &[u8]| self.again(&around.put(number, bytes)).is_some();
         if reads(b"a") || reads(&[0xff]) {
             return Err(no_message());
         }
         let (twice, _) = self.again(&[once.clone(), once].concat()).unwrap_or_default();
         is_repeated(of, twice.len() > again.len()).map_err(what)?;
-        self.into(number, false, &inner)
+        self.into(number, around, &inner)
     }
 
-    fn into(&mut self, number: u32, is_map: bool, inner: &MessageDescriptor) -> Result<(), String> {
-        self.around.push((number, is_map));
+    fn into(&mut self, number: u32, around: Around, inner: &MessageDescriptor) -> Result<(), String> {
+        self.around.push((number, around));
         let fits = self.message(inner);
         self.around.pop();
         fits

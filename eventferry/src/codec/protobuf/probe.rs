@@ -14,6 +14,9 @@ pub(super) struct Sample {
 
 pub(super) const VARINT: u8 = 0;
 pub(super) const LENGTH: u8 = 2;
+/// The tags before and behind a group.
+pub(super) const START: u8 = 3;
+pub(super) const END: u8 = 4;
 
 pub(super) fn varint(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -91,7 +94,7 @@ pub(super) fn sample(kind: &Kind) -> Option<Sample> {
         Kind::Bool => number(1, "true".to_owned(), Vec::new()),
         Kind::Enum(symbols) => Sample {
             right: None,
-            ..number(last(symbols), String::new(), Vec::new())
+            ..number(symbol(symbols), String::new(), Vec::new())
         },
         Kind::String => Sample {
             wire: LENGTH,
@@ -110,9 +113,10 @@ pub(super) fn sample(kind: &Kind) -> Option<Sample> {
     })
 }
 
-fn last(symbols: &EnumDescriptor) -> u64 {
-    let last = symbols.values().map(|value| value.number()).max().unwrap_or_default();
-    i64::from(last).cast_unsigned()
+/// A number that is written wherever it stands, as the default is not. In Rust an enum is a number, and takes one that it has not as well.
+fn symbol(symbols: &EnumDescriptor) -> u64 {
+    let others = symbols.values().map(|value| value.number()).filter(|number| *number != 0);
+    i64::from(others.max().unwrap_or(1)).cast_unsigned()
 }
 
 fn shown_fixed(bytes: &[u8]) -> [(&'static str, String); 3] {
