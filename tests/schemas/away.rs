@@ -261,3 +261,35 @@ async fn a_question_ends_at_its_deadline_whatever_is_left_to_try() {
     let took = started.elapsed();
     assert!(took >= Duration::from_millis(550) && took < Duration::from_millis(1500), "{took:?}");
 }
+
+#[tokio::test]
+async fn the_deadline_is_one_for_all_tries_of_a_question() {
+    // The first try ends at once and asks for a pause; the second is not answered. Each of them by itself is within the deadline.
+    let front = Front::start(None).await;
+    front.answer(Answer::new(503, "").with_header("retry-after", "1"));
+    let registry = client(&front.url())
+        .request_timeout(Duration::from_secs(30))
+        .deadline(Duration::from_secs(2))
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    let (subject, schema) = (subject(), avro());
+    let asking = registry.id_of(&subject, &schema);
+    let holding = async {
+        while front.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // On this runtime of one thread what was noted was let through as well.
+        front.hold();
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(asking, holding) });
+    let error = asked.await.expect("the deadline is long over").0.unwrap_err();
+    let took = started.elapsed();
+    assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
+    assert!(error.to_string().contains("no answer in time"), "{error}");
+    assert_eq!(front.asked().len(), 2);
+    assert!(
+        took >= Duration::from_millis(1950) && took < Duration::from_millis(2850),
+        "{took:?}"
+    );
+}

@@ -3,6 +3,7 @@
 mod answers;
 mod away;
 mod evolution;
+mod references;
 mod registering;
 mod resolving;
 mod secured;

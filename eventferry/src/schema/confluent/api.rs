@@ -4,7 +4,7 @@ use hyper::body::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{Schema, SchemaId, SchemaKind, Subject};
+use crate::schema::{Reference, Schema, SchemaId, SchemaKind, Subject};
 
 /// What a path's segment may hold as it is (RFC 3986, unreserved); everything else is encoded, a slash above all.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -130,7 +130,18 @@ pub(super) fn shown(schema: &Schema) -> String {
         SchemaKind::Avro => "the Avro schema",
         SchemaKind::Protobuf => "the Protobuf schema",
     };
-    format!("{kind} `{}`", schema.name)
+    let refers = |reference: &Reference| {
+        let Reference { name, subject, version } = reference;
+        format!("`{name}` (version {version} of subject `{subject}`)")
+    };
+    match schema.references.as_slice() {
+        [] => format!("{kind} `{}`", schema.name),
+        // Registries say that one is missing, and not which.
+        some => {
+            let all: Vec<_> = some.iter().map(refers).collect();
+            format!("{kind} `{}`, which refers to {},", schema.name, all.join(" and "))
+        }
+    }
 }
 
 /// What somebody types who may register schemas, from a file that holds the text.
@@ -153,7 +164,6 @@ pub(super) fn register_command(base: &str, subject: &Subject, schema: &Schema) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Reference;
 
     #[test]
     fn a_subject_is_one_segment_whatever_it_holds() {

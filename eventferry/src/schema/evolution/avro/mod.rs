@@ -18,6 +18,10 @@ use crate::schema::evolution::{Effect, EvolutionError};
 pub(super) fn compare(old: &Schema, new: &Schema, findings: &mut Findings) -> Result<(), EvolutionError> {
     let parse = |which: &str, schema: &Schema| Avro::parse_str(&schema.text).map_err(|e| EvolutionError::invalid(which, &schema.name, e));
     let (old_text, new_text) = (parse("old", old)?, parse("new", new)?);
+    // Nothing is resolved where both are one: an alias that would take a field from another takes nothing then.
+    if is_same(&old.text, &new.text) {
+        return Ok(());
+    }
     let named = |which: &str, schema: &Schema, text| ResolvedSchema::new(text).map_err(|e| EvolutionError::invalid(which, &schema.name, e));
     let (old_names, new_names) = (named("old", old, &old_text)?, named("new", new, &new_text)?);
     let old = Node {
@@ -161,7 +165,26 @@ impl Resolver {
         let mut taken = BTreeSet::new();
         for field in &reads.fields {
             let inside = below(path, &field.name);
-            let Some(source) = source(wrote, field) else {
+            let source = match source(wrote, reads, field) {
+                Ok(source) => source,
+                Err(why) => {
+                    taken.extend(
+                        wrote
+                            .fields
+                            .iter()
+                            .filter(|one| is_called(field, &one.name))
+                            .map(|one| one.name.as_str()),
+                    );
+                    self.gaps.push(Gap {
+                        path: inside,
+                        rule: "alias twice".to_owned(),
+                        change: why,
+                        is_broken: true,
+                    });
+                    continue;
+                }
+            };
+            let Some(source) = source else {
                 let has_default = field.default.is_some();
                 let there = if has_default { "with a default" } else { "without a default" };
                 self.tell(!has_default, &inside, "field", "field", None, Some(there.to_owned()));
@@ -283,7 +306,31 @@ impl Resolver {
 }
 
 /// The writer's field that a reader's field is read from: of its name, or of an alias.
-fn source<'a>(wrote: &'a RecordSchema, field: &RecordField) -> Option<&'a RecordField> {
-    let named = |name: &str| wrote.fields.iter().find(|one| one.name == name);
-    named(&field.name).or_else(|| field.aliases.iter().find_map(|alias| named(alias)))
+///
+/// By the specification the writer's fields get the reader's names before anything is read, all at once. Where two of them get one name, or one is
+/// meant by two of the reader's, readers differ in what they do, and some refuse: why is what is returned then.
+fn source<'a>(wrote: &'a RecordSchema, reads: &RecordSchema, field: &RecordField) -> Result<Option<&'a RecordField>, String> {
+    let mut sources = wrote.fields.iter().filter(|one| is_called(field, &one.name));
+    let Some(source) = sources.next() else {
+        return Ok(None);
+    };
+    if let Some(other) = sources.next() {
+        return Err(format!("`{}` and `{}` are both read as `{}`", source.name, other.name, field.name));
+    }
+    let mut others = reads.fields.iter().filter(|other| other.name != field.name);
+    match others.find(|other| is_called(other, &source.name)) {
+        Some(other) => Err(format!("`{}` is read as `{}` and as `{}`", source.name, field.name, other.name)),
+        None => Ok(Some(source)),
+    }
+}
+
+/// Whether a reader's field goes by a name.
+fn is_called(field: &RecordField, name: &str) -> bool {
+    field.name == name || field.aliases.iter().any(|alias| alias == name)
+}
+
+/// Whether two texts are one schema, white space and the order of members aside.
+fn is_same(old: &str, new: &str) -> bool {
+    let parsed = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+    old == new || parsed(old).is_some_and(|old| parsed(new) == Some(old))
 }

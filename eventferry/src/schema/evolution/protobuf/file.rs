@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use prost_reflect::DescriptorPool;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto};
+
+use crate::schema::google;
 
 /// What a field holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +16,9 @@ pub(super) enum Kind {
     Message(String),
     Enum(String),
     Group(String),
-    /// A type of a file that is imported, whose name is all that is known of it.
+    /// A message of Google's that is imported, by its full name: it is the same for everybody.
+    Known(String),
+    /// A type of another file that is imported, whose name is all that is known of it.
     Imported(String),
 }
 
@@ -87,14 +92,16 @@ struct Place {
 
 impl File {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let file = protox_parse::parse("schema.proto", text).map_err(|e| e.to_string())?;
+        let file = protox_parse::parse("schema.proto", text).map_err(|e| format!("{e:?}"))?;
         let is_open = match file.syntax() {
             "" | "proto2" => false,
             "proto3" => true,
             other => return Err(format!("the syntax `{other}` is not known")),
         };
+        let pool = google::pool();
         let mut found = Found {
-            has_imports: !file.dependency.is_empty(),
+            known: (!file.dependency.is_empty()).then_some(&pool),
+            has_others: file.dependency.iter().any(|import| pool.get_file_by_name(import).is_none()),
             is_open,
             ..Found::default()
         };
@@ -149,7 +156,10 @@ impl File {
 struct Found<'a> {
     messages: BTreeMap<String, &'a DescriptorProto>,
     enums: BTreeMap<String, &'a EnumDescriptorProto>,
-    has_imports: bool,
+    /// Google's own files, if the file imports any.
+    known: Option<&'a DescriptorPool>,
+    /// Whether it imports files of which nothing is known here.
+    has_others: bool,
     is_open: bool,
 }
 
@@ -218,8 +228,12 @@ impl<'a> Found<'a> {
         let resolve = |full: String| {
             if self.messages.contains_key(&full) {
                 Some(if is_group { Kind::Group(full) } else { Kind::Message(full) })
+            } else if self.enums.contains_key(&full) {
+                Some(Kind::Enum(full))
+            } else if self.known?.get_message_by_name(&full).is_some() {
+                Some(Kind::Known(full))
             } else {
-                self.enums.contains_key(&full).then_some(Kind::Enum(full))
+                self.known?.get_enum_by_name(&full).map(|_| Kind::Imported(full))
             }
         };
         if let Some(absolute) = name.strip_prefix('.') {
@@ -239,8 +253,10 @@ impl<'a> Found<'a> {
     }
 
     fn imported(&self, name: &str) -> Result<Kind, String> {
-        if self.has_imports {
+        if self.has_others {
             Ok(Kind::Imported(name.to_owned()))
+        } else if self.known.is_some() {
+            Err(format!("the type `{name}` is neither in the file nor in one that it imports"))
         } else {
             Err(format!("the type `{name}` is not in the file, and the file imports none"))
         }
@@ -269,5 +285,40 @@ mod tests {
         assert_eq!(file.message_at(&[0, 0]).as_deref(), Some("A.B"));
         assert_eq!(file.message_at(&[0, 1]), None);
         assert!(file.message("A.MEntry").is_some_and(|entry| entry.is_map_entry));
+    }
+
+    #[test]
+    fn a_type_is_found_in_the_file_in_google_s_and_else_taken_for_one_that_is_imported() {
+        let kind = |import: &str, name: &str| -> Result<Kind, String> {
+            let import = if import.is_empty() {
+                String::new()
+            } else {
+                format!("import \"{import}\";")
+            };
+            let file = File::parse(&format!(
+                "syntax = \"proto3\"; package google; {import} message A {{ {name} a = 1; }}"
+            ))?;
+            Ok(file.message("google.A").unwrap().fields[0].kind.clone())
+        };
+        let timestamp = || Ok(Kind::Known("google.protobuf.Timestamp".to_owned()));
+        for name in ["google.protobuf.Timestamp", ".google.protobuf.Timestamp", "protobuf.Timestamp"] {
+            assert_eq!(kind("google/protobuf/timestamp.proto", name), timestamp(), "{name}");
+        }
+        // Of a number it is told which one it is, and not that it is a message.
+        let null = "google.protobuf.NullValue".to_owned();
+        assert_eq!(kind("google/protobuf/struct.proto", &null), Ok(Kind::Imported(null)));
+        assert_eq!(kind("money.proto", "Money"), Ok(Kind::Imported("Money".to_owned())));
+        for (import, name, why) in [
+            (
+                "google/protobuf/timestamp.proto",
+                "Mony",
+                "neither in the file nor in one that it imports",
+            ),
+            ("", "Mony", "the file imports none"),
+            ("", "google.protobuf.Timestamp", "the file imports none"),
+        ] {
+            let error = kind(import, name).unwrap_err();
+            assert!(error.contains(why) && error.contains(&format!("`{name}`")), "{error}");
+        }
     }
 }

@@ -151,13 +151,13 @@ impl Comparison<'_> {
                 return self.messages(wrote, reads, path);
             }
             (Kind::Enum(wrote), Kind::Enum(reads)) => return self.enums(wrote, reads, path),
-            (Kind::Imported(wrote), Kind::Imported(reads)) if wrote == reads => return,
+            (Kind::Known(wrote), Kind::Known(reads)) | (Kind::Imported(wrote), Kind::Imported(reads)) if wrote == reads => return,
             (Kind::Scalar(wrote), Kind::Scalar(reads)) => reading(*wrote, *reads),
             (Kind::Enum(_), Kind::Scalar(reads)) => reading(Type::Enum, *reads),
             // A closed enum drops the numbers that it does not name.
             (Kind::Scalar(Type::Int32 | Type::Bool), Kind::Enum(_)) if self.reader.is_open() => Reading::Kept,
             (Kind::Scalar(_), Kind::Enum(_)) => Reading::Changed,
-            (Kind::Message(_), Kind::Scalar(Type::Bytes)) => Reading::Kept,
+            (Kind::Message(_) | Kind::Known(_), Kind::Scalar(Type::Bytes)) => Reading::Kept,
             _ => Reading::Lost,
         };
         if source.kind != field.kind {
@@ -276,13 +276,14 @@ fn place(message: &Message, field: &Field, path: &str) -> String {
 }
 
 fn is_message(kind: &Kind) -> bool {
-    matches!(kind, Kind::Message(_) | Kind::Group(_) | Kind::Imported(_))
+    // What is imported may be an enum.
+    matches!(kind, Kind::Message(_) | Kind::Group(_) | Kind::Known(_))
 }
 
 fn called(kind: &Kind) -> String {
     match kind {
         Kind::Scalar(scalar) => name(*scalar),
-        Kind::Message(full) | Kind::Group(full) | Kind::Imported(full) | Kind::Enum(full) => full.clone(),
+        Kind::Message(full) | Kind::Group(full) | Kind::Known(full) | Kind::Imported(full) | Kind::Enum(full) => full.clone(),
     }
 }
 
