@@ -46,6 +46,7 @@ impl<S: EventSet> Handlers<S> {
     /// The event is committed when its handler runs, and is done when the handler answers `Ok`; an error or a panic brings it again, as
     /// [`HandlerErrorKind`] says. The event may also be a view of a listed one that owns its data. A second handler of an event is the
     /// error of [`build`](Self::build).
+    #[cfg_attr(all(feature = "derive", feature = "json-schema", feature = "relay"), doc = include_str!("examples/on.md"))]
     pub fn on<E, F, Fut>(mut self, handler: F) -> Self
     where
         E: OutboxEvent + for<'m> Versions<'m> + 'static,
@@ -67,6 +68,7 @@ impl<S: EventSet> Handlers<S> {
     /// Lets events without a handler pass as handled, those that the set does not list included.
     ///
     /// Without it such an event is rejected: it stays in the table as a dead row, with a text that names it.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema", feature = "relay"), doc = include_str!("examples/ignore_others.md"))]
     pub fn ignore_others(mut self) -> Self {
         self.dispatcher.others = Others::Ignored;
         self
@@ -77,6 +79,7 @@ impl<S: EventSet> Handlers<S> {
     /// # Errors
     /// [`HandlersError`] naming the event that has two handlers. They would have to succeed and fail together: call both from one, or give
     /// each its own outbox.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/handlers_build.md"))]
     pub fn build(self) -> Result<Dispatcher<S>, HandlersError> {
         match self.twice {
             Some(event) => Err(HandlersError { event }),
@@ -127,6 +130,7 @@ enum Others {
 ///
 /// A relay to handlers has no dead-letter topic. Its dead events stay in the table, as any do; a dead letter is refused for ever, for its
 /// handler must not get it again, so that with such a topic its events die in the table all the same, and say so.
+#[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/dispatcher.md"))]
 pub struct Dispatcher<S> {
     events: Outbox<S>,
     /// By the place of the event in the set.

@@ -10,6 +10,7 @@ use crate::event::{Headers, IncomingMessage, Message, MessageId, TraceContext};
 ///
 /// It is the same at every attempt, so that what a handler derives from it is too. It is an [`IncomingMessage`]: give it to
 /// [`Inbox::accept`](crate::consume::Inbox::accept) to handle the event once. `Debug` shows no payload, key or header value.
+#[cfg_attr(all(feature = "derive", feature = "json-schema", feature = "relay"), doc = include_str!("examples/handler_context.md"))]
 #[derive(Debug, Clone)]
 pub struct HandlerContext {
     message: Message,

@@ -133,6 +133,7 @@ impl Inbox {
     }
 
     /// The same beside another outbox.
+    #[doc = include_str!("examples/inbox_table.md")]
     #[must_use = "the inbox is returned, not changed in place"]
     pub fn table(mut self, table: TableName) -> Self {
         self.table = table;
@@ -149,6 +150,7 @@ impl Inbox {
     ///
     /// # Cancel safety
     /// Not cancel safe: after the first poll the message may be remembered in the transaction. Roll back.
+    #[doc = include_str!("examples/accept.md")]
     pub fn accept<'a, Tx, M>(
         &'a self,
         tx: &'a mut Tx,

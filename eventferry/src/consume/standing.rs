@@ -113,6 +113,9 @@ pub enum InboxErrorKind {
 /// A message that could be neither accepted nor recognised.
 ///
 /// The text names the topic and what is wrong; it holds nothing of the message's content.
+///
+/// # Examples
+/// [`Inbox::accept`](crate::consume::Inbox::accept) shows one.
 #[derive(Debug)]
 pub struct InboxError {
     kind: InboxErrorKind,

@@ -58,6 +58,14 @@ pub const OPERATOR_DISCARD_ASKED: &str = "operator-discard-asked";
 pub const STORED_ONLY: [&str; 4] = [OPERATOR_REQUEUED, OPERATOR_RELEASED, OPERATOR_DISCARDED, OPERATOR_DISCARD_ASKED];
 
 /// The names a user may not set, because eventferry writes them itself.
+///
+/// # Examples
+/// ```
+/// use eventferry::event::headers;
+///
+/// assert!(headers::RESERVED.contains(&headers::MESSAGE_ID));
+/// assert!(!headers::RESERVED.contains(&"tenant-id"));
+/// ```
 pub const RESERVED: [&str; 25] = [
     MESSAGE_ID,
     AGGREGATE_TYPE,
@@ -170,6 +178,14 @@ impl Headers {
     }
 
     /// Takes a header out; nothing happens if it is not there.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut headers = eventferry::Headers::new();
+    /// headers.set("tenant-id", "7");
+    /// headers.remove("tenant-id");
+    /// assert!(headers.is_empty() && headers.get("tenant-id").is_none());
+    /// ```
     pub fn remove(&mut self, name: &str) {
         self.0.retain(|(n, _)| n != name);
     }
@@ -197,6 +213,14 @@ impl Headers {
     }
 
     /// The headers, in the order they were set.
+    ///
+    /// # Examples
+    /// ```
+    /// let mut headers = eventferry::Headers::with_capacity(2);
+    /// headers.set("tenant-id", "7");
+    /// headers.set("region", "eu");
+    /// assert_eq!(headers.iter().collect::<Vec<_>>(), [("tenant-id", "7"), ("region", "eu")]);
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (n.as_ref(), v.as_str()))
     }

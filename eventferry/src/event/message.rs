@@ -38,6 +38,14 @@ impl Message {
     }
 
     /// A message without a payload: a tombstone.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::Message;
+    ///
+    /// let deleted = Message::tombstone("customers").with_key("7"); // compaction forgets what it has of this key
+    /// assert_eq!((deleted.payload(), deleted.key()), (None, Some("7")));
+    /// ```
     pub fn tombstone(topic: impl Into<String>) -> Self {
         Self {
             topic: topic.into(),
@@ -49,6 +57,15 @@ impl Message {
     }
 
     /// Sets the key.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::Message;
+    ///
+    /// let message = Message::new("orders", "paid").with_key("42").with_header("tenant-id", "7");
+    /// assert_eq!((message.topic(), message.key(), message.partition()), ("orders", Some("42"), None));
+    /// assert_eq!(message.headers().get("tenant-id"), Some("7"));
+    /// ```
     #[must_use = "the message is returned, not changed in place"]
     pub fn with_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
@@ -56,6 +73,11 @@ impl Message {
     }
 
     /// Sets the partition explicitly; brokers without partitions ignore it.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(eventferry::Message::new("orders", "paid").with_partition(3).partition(), Some(3));
+    /// ```
     #[must_use = "the message is returned, not changed in place"]
     pub fn with_partition(mut self, partition: i32) -> Self {
         self.partition = Some(partition);
@@ -131,11 +153,30 @@ pub trait IncomingMessage {
     fn header(&self, name: &str) -> Option<&[u8]>;
 
     /// A header as text; none if it is missing or not UTF-8.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::{IncomingMessage, Message};
+    ///
+    /// let message = Message::new("orders", "paid").with_header("tenant-id", "7");
+    /// assert_eq!(message.text_header("tenant-id"), Some("7"));
+    /// assert_eq!(message.header("tenant-id"), Some(&b"7"[..]));
+    /// ```
     fn text_header(&self, name: &str) -> Option<&str> {
         self.header(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The event's identity, the same on every redelivery.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::{IncomingMessage, Message, MessageId};
+    ///
+    /// let id = MessageId::random();
+    /// let message = Message::new("orders", "paid").with_header("message-id", id.to_string());
+    /// assert_eq!(message.message_id(), Some(id));
+    /// assert_eq!(Message::new("orders", "paid").with_header("message-id", "1").message_id(), None);
+    /// ```
     fn message_id(&self) -> Option<MessageId> {
         self.text_header(headers::MESSAGE_ID).and_then(|id| id.parse().ok())
     }
@@ -146,6 +187,14 @@ pub trait IncomingMessage {
     }
 
     /// The event's schema version.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::{IncomingMessage, Message};
+    ///
+    /// let message = Message::new("orders", "{}").with_header("event-type", "OrderCreated").with_header("event-version", "2");
+    /// assert_eq!((message.event_type(), message.event_version()), (Some("OrderCreated"), Some(2)));
+    /// ```
     fn event_version(&self) -> Option<u32> {
         self.text_header(headers::EVENT_VERSION).and_then(|v| v.parse().ok())
     }
@@ -161,6 +210,14 @@ pub trait IncomingMessage {
     }
 
     /// The row's id in the outbox it came from.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::{IncomingMessage, Message};
+    ///
+    /// let message = Message::new("orders", "{}").with_header("event-position", "1042").with_header("aggregate-id", "42");
+    /// assert_eq!((message.position(), message.aggregate_id()), (Some(1042), Some("42")));
+    /// ```
     fn position(&self) -> Option<i64> {
         self.text_header(headers::EVENT_POSITION).and_then(|v| v.parse().ok())
     }

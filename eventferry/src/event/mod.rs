@@ -70,6 +70,7 @@ pub trait OutboxEvent {
     /// The kind of thing the event is about.
     const AGGREGATE_TYPE: &'static str;
     /// Whether the event takes a place in the order of its aggregate.
+    #[cfg_attr(feature = "derive", doc = include_str!("examples/event_ordered.md"))]
     const ORDERED: bool = true;
     /// Whether a macro has checked the names already, at a better place than the set of events can.
     #[doc(hidden)]
@@ -79,22 +80,26 @@ pub trait OutboxEvent {
     fn aggregate_id(&self) -> String;
 
     /// The key the broker partitions by; the aggregate id unless the event says otherwise.
+    #[cfg_attr(feature = "derive", doc = include_str!("examples/event_key.md"))]
     fn key(&self) -> Option<String> {
         Some(self.aggregate_id())
     }
 
     /// The partition, for the rare event that names one itself.
+    #[cfg_attr(feature = "derive", doc = include_str!("examples/event_partition.md"))]
     fn partition(&self) -> Option<i32> {
         None
     }
 
     /// What of the event is repeated in headers, for consumers that route without reading payloads.
+    #[cfg_attr(feature = "derive", doc = include_str!("examples/event_headers.md"))]
     fn headers(&self) -> Headers {
         Headers::new()
     }
 }
 
 /// The version before this one, for [`OutboxEvent::Previous`]: older payloads are read as `P` and converted by `From`.
+#[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/upcast.md"))]
 #[derive(Debug)]
 pub struct UpcastFrom<P>(PhantomData<fn() -> P>);
 

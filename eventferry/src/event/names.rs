@@ -7,6 +7,12 @@ use uuid::Uuid;
 /// Why a name was refused.
 ///
 /// The text says what was refused and why; it never repeats the whole of an over-long value.
+///
+/// # Examples
+/// ```
+/// let error = eventferry::Topic::new("my orders").unwrap_err();
+/// assert!(error.to_string().starts_with("invalid topic `my orders`: "));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {what} `{value}`: {reason}")]
 pub struct NameError {
@@ -204,11 +210,27 @@ pub struct MessageId(Uuid);
 
 impl MessageId {
     /// A new id: a version 7 UUID (RFC 9562), so that ids made later sort later.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::MessageId;
+    ///
+    /// assert_ne!(MessageId::random(), MessageId::random());
+    /// ```
     pub fn random() -> Self {
         Self(Uuid::now_v7())
     }
 
     /// The id made of sixteen bytes, whatever UUID version they are.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::MessageId;
+    ///
+    /// let id = MessageId::from_bytes([7; 16]);
+    /// assert_eq!(id.to_string(), "07070707-0707-0707-0707-070707070707");
+    /// assert_eq!(id.as_bytes(), &[7; 16]);
+    /// ```
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
@@ -249,8 +271,8 @@ impl From<MessageId> for Uuid {
 
 /// The name of an outbox table, with or without its schema: `outbox`, `sales.outbox`.
 ///
-/// Each part is an unquoted lower-case identifier (`a-z`, `0-9`, `_`, not starting with a digit), the table's at most
-/// 50 bytes, so that the side tables (`outbox_lane` and so on) also fit and no quoting is ever needed.
+/// Each part is an unquoted lower-case identifier (`a-z`, `0-9`, `_`, not starting with a digit), the table's of at most 50 bytes and the
+/// schema's of at most 63, so that the side tables (`outbox_lane` and so on) also fit and no quoting is ever needed.
 ///
 /// # Examples
 /// ```
@@ -272,6 +294,17 @@ impl TableName {
     ///
     /// # Errors
     /// [`NameError`] naming the rule that was broken.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::TableName;
+    ///
+    /// let table = TableName::new("sales.outbox")?;
+    /// assert_eq!(table.to_string(), "sales.outbox");
+    /// assert_eq!(TableName::new("outbox")?, TableName::default());
+    /// assert!(TableName::new("Outbox").is_err(), "it would need quotes everywhere");
+    /// # Ok::<(), eventferry::NameError>(())
+    /// ```
     pub fn new(name: &str) -> Result<Self, NameError> {
         let refuse = |reason| Err(NameError::new("table name", name, reason));
         let (schema, table) = match name.split_once('.') {

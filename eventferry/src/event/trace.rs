@@ -28,6 +28,12 @@ pub struct TraceContext {
 }
 
 /// Why a trace context was refused.
+///
+/// # Examples
+/// ```
+/// let error = eventferry::event::TraceContext::new("00-4bf92f35").unwrap_err();
+/// assert!(error.to_string().starts_with("invalid `traceparent`: "));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid `{header}`: {reason}")]
 pub struct TraceContextError {
@@ -57,6 +63,17 @@ impl TraceContext {
     ///
     /// # Errors
     /// [`TraceContextError`] naming the rule that was broken.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::event::TraceContext;
+    ///
+    /// let context = TraceContext::new("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")?;
+    /// assert_eq!(context.clone().with_state("vendor=1")?.tracestate(), Some("vendor=1"));
+    /// assert_eq!(context.clone().with_state("")?.tracestate(), None);
+    /// assert!(context.with_state("vendor").is_err(), "an entry is a name and a value");
+    /// # Ok::<(), eventferry::event::TraceContextError>(())
+    /// ```
     pub fn with_state(mut self, tracestate: impl Into<String>) -> Result<Self, TraceContextError> {
         let state = tracestate.into();
         let state = state.trim_matches([' ', '\t']);

@@ -29,11 +29,28 @@ pub fn order_key(aggregate_type: &str, aggregate_id: &str) -> i64 {
 }
 
 /// The lane of an order key: its lowest six bits, so that negative keys also land in 0 to 63.
+///
+/// # Examples
+/// ```
+/// use eventferry::order_key;
+/// use eventferry::outbox::{LANES, lane_of};
+///
+/// assert!(lane_of(order_key("order", "42")) < LANES);
+/// assert_eq!((lane_of(64), lane_of(-1)), (0, 63));
+/// ```
 pub fn lane_of(order_key: i64) -> u8 {
     u8::try_from(order_key & i64::from(LANES - 1)).unwrap_or(0)
 }
 
 /// One relay's right to carry one lane, until somebody takes it with a higher epoch.
+///
+/// # Examples
+/// ```
+/// use eventferry::outbox::LaneLease;
+///
+/// let (mine, later) = (LaneLease::new(7, 1), LaneLease::new(7, 2));
+/// assert!(mine.lane == later.lane && mine.epoch < later.epoch, "lane 7 was taken by somebody else");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct LaneLease {
@@ -51,6 +68,13 @@ impl LaneLease {
 }
 
 /// How many lanes one of `relays` live relays aims at; at least one relay is counted.
+///
+/// # Examples
+/// ```
+/// use eventferry::outbox::fair_share;
+///
+/// assert_eq!([1, 2, 3, 64, 100].map(fair_share), [64, 32, 22, 1, 1]);
+/// ```
 pub fn fair_share(relays: u32) -> u8 {
     u8::try_from(u32::from(LANES).div_ceil(relays.max(1))).unwrap_or(LANES)
 }

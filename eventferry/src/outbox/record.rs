@@ -10,6 +10,17 @@ use crate::outbox::state::Status;
 /// An encoded event on its way into the table.
 ///
 /// Built by the registry from a typed event; a store writes it as it is. `Debug` shows no payload, key or header value.
+///
+/// # Examples
+/// ```
+/// use eventferry::outbox::NewRecord;
+///
+/// let mut record = NewRecord::new("orders", "order", "42", "OrderPaid", Some(br#"{"cents":500}"#.to_vec()));
+/// record.headers.set("tenant-id", "acme");
+/// assert_eq!((record.key.as_deref(), record.event_version, record.ordered), (Some("42"), 1, true));
+/// assert_eq!(record.order_key(), eventferry::order_key("order", "42"));
+/// assert!(!format!("{record:?}").contains("acme"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewRecord {
@@ -124,6 +135,13 @@ pub struct Record {
 }
 
 /// The payload of a row that was read.
+///
+/// # Examples
+/// ```
+/// use eventferry::outbox::Payload;
+///
+/// assert_eq!([Payload::Tombstone, Payload::Bytes(b"{}".to_vec()), Payload::Deferred(1 << 20)].map(|p| p.len()), [0, 2, 1 << 20]);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Payload {
@@ -191,6 +209,15 @@ impl Record {
     }
 
     /// What names this row for acks and verdicts: an id may come back after a failover, the pair does not.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::SystemTime;
+    /// use eventferry::outbox::{NewRecord, Record, RowId};
+    ///
+    /// let record = Record::new(7, NewRecord::new("orders", "order", "42", "OrderPaid", None), SystemTime::UNIX_EPOCH);
+    /// assert_eq!(record.row(), RowId::new(7, record.message_id));
+    /// ```
     pub fn row(&self) -> RowId {
         RowId {
             id: self.id,
@@ -213,6 +240,18 @@ impl Record {
     /// The traces of operators ([`STORED_ONLY`](headers::STORED_ONLY)) stay behind.
     ///
     /// A payload that was deferred must be loaded first; it would travel as a tombstone.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::SystemTime;
+    /// use eventferry::IncomingMessage;
+    /// use eventferry::outbox::{NewRecord, Record};
+    ///
+    /// let new = NewRecord::new("orders", "order", "42", "OrderPaid", Some(b"{}".to_vec()));
+    /// let message = Record::new(7, new, SystemTime::UNIX_EPOCH).into_message("shop");
+    /// assert_eq!((message.event_type(), message.position()), (Some("OrderPaid"), Some(7)));
+    /// assert_eq!(message.headers().get("event-time"), Some("1970-01-01T00:00:00.000000Z"));
+    /// ```
     pub fn into_message(self, source: &str) -> Message {
         let mut out = Headers::with_capacity(self.headers.len() + 11);
         out.set(headers::MESSAGE_ID, self.message_id.to_string());

@@ -35,6 +35,15 @@ enum Shape {
 
 impl RetryPolicy {
     /// The same ceiling for every attempt.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use eventferry::RetryPolicy;
+    ///
+    /// let policy = RetryPolicy::fixed(Duration::from_secs(5));
+    /// assert_eq!((policy.ceiling(1), policy.ceiling(9)), (Duration::from_secs(5), Duration::from_secs(5)));
+    /// ```
     pub const fn fixed(delay: Duration) -> Self {
         Self {
             shape: Shape::Fixed,
@@ -44,6 +53,15 @@ impl RetryPolicy {
     }
 
     /// A ceiling that grows by `step` each attempt, up to `max`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use eventferry::RetryPolicy;
+    ///
+    /// let policy = RetryPolicy::linear(Duration::from_secs(5), Duration::from_secs(12));
+    /// assert_eq!([1, 2, 3].map(|attempt| policy.ceiling(attempt).as_secs()), [5, 10, 12]);
+    /// ```
     pub const fn linear(step: Duration, max: Duration) -> Self {
         Self {
             shape: Shape::Linear,
@@ -73,8 +91,9 @@ impl RetryPolicy {
 
     /// The wait after attempt number `attempt`, where `random` is drawn evenly from 0 to 1.
     pub fn delay(&self, attempt: u32, random: f64) -> Duration {
-        self.ceiling(attempt)
-            .mul_f64(if random.is_finite() { random.clamp(0.0, 1.0) } else { 1.0 })
+        let (ceiling, part) = (self.ceiling(attempt), if random.is_finite() { random.clamp(0.0, 1.0) } else { 1.0 });
+        // The longest duration, as a number of seconds, is rounded to one that is longer.
+        Duration::try_from_secs_f64(ceiling.as_secs_f64() * part).unwrap_or(ceiling)
     }
 }
 
@@ -112,5 +131,8 @@ mod tests {
         assert_eq!(policy.delay(3, 1.0), policy.ceiling(3));
         assert_eq!(policy.delay(3, f64::NAN), policy.ceiling(3));
         assert_eq!(policy.delay(3, 7.0), policy.ceiling(3));
+        let never = RetryPolicy::fixed(Duration::MAX);
+        assert_eq!(never.delay(1, 1.0), Duration::MAX);
+        assert!(never.delay(1, 0.5) > Duration::MAX / 3);
     }
 }

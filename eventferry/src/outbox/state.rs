@@ -1,6 +1,15 @@
 //! The states of a row and every move between them. Pure; `docs/state-machine.md` is the same as a table.
 
 /// Where a row stands. The numbers are what the table holds.
+///
+/// # Examples
+/// ```
+/// use eventferry::outbox::Status;
+///
+/// assert!(Status::Dead.is_settled() && !Status::DeadHolding.is_settled());
+/// assert_eq!(Status::from_code(Status::Failed.code()), Some(Status::Failed));
+/// assert_eq!(Status::from_code(6), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i16)]
@@ -76,6 +85,16 @@ pub enum OnDead {
 ///
 /// Total: every status and every outcome has an answer. `max_attempts` of 0 means for ever. Rows that are settled or held stay what they
 /// are, except that a delivery always counts.
+///
+/// # Examples
+/// ```
+/// use eventferry::outbox::{OnDead, Outcome, Status, after_attempt};
+///
+/// let refused = |attempts| after_attempt(Status::Pending, true, Outcome::Refused { attempts }, 10, OnDead::Hold);
+/// assert_eq!((refused(9), refused(10)), (Status::Failed, Status::DeadHolding));
+/// let away = after_attempt(Status::Pending, true, Outcome::Unavailable, 10, OnDead::Hold);
+/// assert_eq!(away, Status::Pending);
+/// ```
 pub fn after_attempt(status: Status, ordered: bool, outcome: Outcome, max_attempts: u32, on_dead: OnDead) -> Status {
     let dead = match (on_dead, ordered) {
         (OnDead::Hold, true) => Status::DeadHolding,
@@ -132,6 +151,16 @@ pub enum Effect {
 ///
 /// Total. A row that goes from dead to scheduled has lost its place: its successors have gone on, so it is no longer ordered. One that held
 /// its aggregate goes back to its place before them.
+///
+/// # Examples
+/// ```
+/// use eventferry::outbox::{Effect, Move, Status, after_move};
+///
+/// assert_eq!(after_move(Status::Dead, Move::Requeue), Effect::To(Status::Scheduled));
+/// assert_eq!(after_move(Status::DeadHolding, Move::Release), Effect::To(Status::Dead));
+/// assert_eq!(after_move(Status::Failed, Move::Discard), Effect::Mark);
+/// assert_eq!(after_move(Status::Done, Move::Requeue), Effect::Refused);
+/// ```
 pub const fn after_move(status: Status, what: Move) -> Effect {
     match (what, status) {
         (Move::Requeue, Status::Dead) => Effect::To(Status::Scheduled),

@@ -34,6 +34,25 @@ pub enum PublishErrorKind {
 /// A publish that did not succeed.
 ///
 /// The text says what was attempted, on which topic; it never holds a payload, a key or a credential.
+///
+/// # Examples
+/// What a publisher of one's own answers, by what its broker said:
+/// ```
+/// use eventferry::publish::Scope;
+/// use eventferry::{PublishError, PublishErrorKind};
+///
+/// fn failure(status: u16, topic: &str) -> PublishError {
+///     let kind = match status {
+///         429 => PublishErrorKind::Throttled,
+///         404 => PublishErrorKind::Unavailable(Scope::Topic),
+///         400 | 413 => PublishErrorKind::Rejected,
+///         _ => PublishErrorKind::Unavailable(Scope::Publisher),
+///     };
+///     PublishError::new(kind, format!("failed to publish to `{topic}`: the broker answered {status}"))
+/// }
+///
+/// assert_eq!(failure(413, "orders").kind(), PublishErrorKind::Rejected);
+/// ```
 #[derive(Debug)]
 pub struct PublishError {
     kind: PublishErrorKind,

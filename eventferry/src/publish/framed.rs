@@ -86,6 +86,19 @@ impl<P, R, S> Framed<P, R, S> {
     }
 
     /// Names subjects another way.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::TableName;
+    /// use eventferry::publish::{Framed, memory::MemoryPublisher};
+    /// use eventferry::schema::{SubjectStrategy, memory::MemoryRegistry};
+    /// use eventferry::store::{StoredSchemas, memory::MemoryStore};
+    ///
+    /// let schemas = StoredSchemas::new(MemoryStore::new(), TableName::default());
+    /// let publisher = Framed::new(MemoryPublisher::new(), MemoryRegistry::new(), schemas).subjects(SubjectStrategy::TopicName);
+    /// # let _ = &publisher;
+    /// assert_eq!(SubjectStrategy::TopicName.subject("orders", "OrderCreated").as_str(), "orders-value");
+    /// ```
     #[must_use = "the publisher is returned, not changed in place"]
     pub fn subjects(mut self, strategy: SubjectStrategy) -> Self {
         self.strategy = strategy;

@@ -97,6 +97,20 @@ impl MemoryPublisher {
     }
 
     /// Rejects events whose key, payload and headers together have more bytes than this.
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use eventferry::publish::memory::MemoryPublisher;
+    /// use eventferry::{Message, PublishErrorKind, Publisher};
+    ///
+    /// let broker = MemoryPublisher::new().with_max_bytes(10);
+    /// assert!(broker.publish(&Message::new("orders", "small")).await.is_ok());
+    /// let error = broker.publish(&Message::new("orders", "far too large")).await.unwrap_err();
+    /// assert_eq!(error.kind(), PublishErrorKind::Rejected);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use = "the publisher is returned, not changed in place"]
     pub fn with_max_bytes(self, max_bytes: usize) -> Self {
         self.state().max_bytes = Some(max_bytes);
@@ -146,6 +160,20 @@ impl MemoryPublisher {
     }
 
     /// Fails the next publish with a kind; called several times, so many publishes fail, in that order.
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use eventferry::publish::memory::MemoryPublisher;
+    /// use eventferry::{Message, PublishErrorKind, Publisher};
+    ///
+    /// let (broker, message) = (MemoryPublisher::new(), Message::new("orders", "paid"));
+    /// broker.fail_next(PublishErrorKind::Throttled);
+    /// assert_eq!(broker.publish(&message).await.unwrap_err().kind(), PublishErrorKind::Throttled);
+    /// assert!(broker.publish(&message).await.is_ok());
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn fail_next(&self, kind: PublishErrorKind) {
         self.state().failures.push_back(kind);
     }
@@ -163,6 +191,25 @@ impl MemoryPublisher {
     }
 
     /// Lets every publish wait, until [`resume`](Self::resume).
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// use std::time::Duration;
+    ///
+    /// use eventferry::publish::memory::MemoryPublisher;
+    /// use eventferry::{Message, Publisher};
+    ///
+    /// let (broker, message) = (MemoryPublisher::new(), Message::new("orders", "paid"));
+    /// broker.pause();
+    /// assert!(tokio::time::timeout(Duration::from_millis(10), broker.publish(&message)).await.is_err());
+    ///
+    /// broker.resume();
+    /// assert!(broker.publish(&message).await.is_ok());
+    /// assert_eq!(broker.messages("orders").len(), 1, "the one that was dropped has done nothing");
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn pause(&self) {
         self.state().paused = true;
     }

@@ -62,6 +62,36 @@ pub enum Presence {
 /// `Ok` means that the broker has the event and will keep it by its own promise of durability; a publisher that answers `Ok` for an
 /// event which can still be lost breaks the outbox. The relay calls `publish` for many aggregates at once, and for one aggregate only after the
 /// call before has ended.
+///
+/// # Examples
+/// A broker that keeps events in a list:
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use std::sync::Mutex;
+///
+/// use eventferry::publish::Scope;
+/// use eventferry::{Delivery, Message, PublishError, PublishErrorKind, Publisher};
+///
+/// struct List(Mutex<Vec<Message>>);
+///
+/// impl Publisher for List {
+///     async fn publish(&self, message: &Message) -> Result<Delivery, PublishError> {
+///         let Ok(mut list) = self.0.lock() else {
+///             let away = PublishErrorKind::Unavailable(Scope::Publisher);
+///             return Err(PublishError::new(away, format!("failed to publish to `{}`: the list is lost", message.topic())));
+///         };
+///         list.push(message.clone());
+///         Ok(Delivery::default())
+///     }
+/// }
+///
+/// let list = List(Mutex::default());
+/// list.publish(&Message::new("orders", "paid")).await?;
+/// assert_eq!(list.0.into_inner().map(|list| list.len()).ok(), Some(1));
+/// # Ok::<(), PublishError>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Publisher: Send + Sync + 'static {
     /// Delivers one event.
     ///

@@ -197,6 +197,9 @@ impl<S: EventSet> Outbox<S> {
 }
 
 /// A message whose payload was decrypted.
+///
+/// # Examples
+/// [`Outbox::decrypted`] shows a view that borrows from one.
 pub struct Decrypted<'m, M: ?Sized> {
     message: &'m M,
     payload: Option<Vec<u8>>,

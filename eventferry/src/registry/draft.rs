@@ -26,7 +26,8 @@ pub struct Draft<'e, S> {
 impl<S: EventSet> Outbox<S> {
     /// Encodes and checks an event, to say more of its delivery before it is enqueued.
     ///
-    /// To enqueue an event as it is, use [`enqueue`](Self::enqueue).
+    /// What is wrong with it is kept, and returned by [`Draft::enqueue`]. To enqueue an event as it is, use [`enqueue`](Self::enqueue).
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft_event.md"))]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "an event that was written is used up; lending it would need `&` at every call"
@@ -97,7 +98,10 @@ impl<S: EventSet> Outbox<S> {
 }
 
 impl<'e, S: EventSet> Draft<'e, S> {
-    /// Sets the key, in place of the event's own.
+    /// Sets the key, in place of the event's own: any text without NUL.
+    ///
+    /// Events of an aggregate that have different keys lie in different partitions: their order is then kept in the outbox, not for consumers.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft_key.md"))]
     pub fn key(self, key: impl Into<String>) -> Self {
         self.and_then(|record| {
             let key = key.into();
@@ -110,6 +114,7 @@ impl<'e, S: EventSet> Draft<'e, S> {
     }
 
     /// Leaves the key out: the broker spreads such events over its partitions, and their order is only kept by sending one at a time.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft_no_key.md"))]
     pub fn no_key(self) -> Self {
         self.and_then(|record| {
             record.key = None;
@@ -117,7 +122,8 @@ impl<'e, S: EventSet> Draft<'e, S> {
         })
     }
 
-    /// Names the partition, in place of the event's own.
+    /// Names the partition, from 0 to 2,147,483,647, in place of the event's own and of what its key says.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft_partition.md"))]
     pub fn partition(self, partition: u32) -> Self {
         self.and_then(|record| {
             let partition = i32::try_from(partition);
@@ -126,9 +132,11 @@ impl<'e, S: EventSet> Draft<'e, S> {
         })
     }
 
-    /// Sets a header.
+    /// Sets a header, in place of one of the same name.
     ///
-    /// A name that eventferry writes itself, or that is not a token of RFC 9110, is refused when the draft is enqueued.
+    /// A name that eventferry writes itself ([`RESERVED`](headers::RESERVED)) or that is not a token of RFC 9110, and a value with a control
+    /// character other than a tab, are refused when the draft is enqueued.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft_header.md"))]
     pub fn header(self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.and_then(|record| {
             let (name, value) = (name.into(), value.into());
@@ -138,7 +146,10 @@ impl<'e, S: EventSet> Draft<'e, S> {
         })
     }
 
-    /// Sets the event's identity, so that enqueuing the same thing twice writes it once.
+    /// Sets the event's identity, in place of a random one, so that enqueuing the same thing twice writes it once.
+    ///
+    /// It is known for as long as the first row is in the table: after the relay's retention the same id is a new event.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft_message_id.md"))]
     pub fn message_id(self, id: impl Into<MessageId>) -> Self {
         self.and_then(|record| {
             record.message_id = id.into();
@@ -146,9 +157,11 @@ impl<'e, S: EventSet> Draft<'e, S> {
         })
     }
 
-    /// Delivers the event not before a time. Such an event takes no place in the order of its aggregate, not even where the time is over.
+    /// Delivers the event not before a time, by the database's clock and to the microsecond; usually within half a second after it.
     ///
-    /// Takes the times of `std`, and of any library whose times convert into [`SystemTime`].
+    /// Such an event takes no place in the order of its aggregate, not even where the time is over. Takes the times of `std`, and of any
+    /// library whose times convert into [`SystemTime`].
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft_deliver_at.md"))]
     pub fn deliver_at(self, at: impl Into<SystemTime>) -> Self {
         self.and_then(|record| {
             record.deliver_at = Some(at.into());
@@ -157,6 +170,7 @@ impl<'e, S: EventSet> Draft<'e, S> {
     }
 
     /// Sets the trace the event belongs to, in place of what [`Outbox::trace_source`] says.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft_trace_context.md"))]
     pub fn trace_context(self, context: &TraceContext) -> Self {
         self.and_then(|record| {
             set_trace(&mut record.headers, context);
@@ -171,6 +185,7 @@ impl<'e, S: EventSet> Draft<'e, S> {
     ///
     /// # Cancel safety
     /// See [`Outbox::enqueue`].
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/draft_enqueue.md"))]
     pub fn enqueue<'a, Tx: OpenTransaction>(self, tx: &'a mut Tx) -> Enqueue<'a>
     where
         'e: 'a,

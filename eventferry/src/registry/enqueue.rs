@@ -18,6 +18,7 @@ use crate::store::{BoxFuture, OpenTransaction, Receipt, StoreError, StoreErrorKi
 /// # Cancel safety
 /// Dropped before it is polled, nothing is written. Dropped later (as by a timeout), the row may be in the transaction: roll back, or
 /// enqueue again with the same message id.
+#[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/enqueue_future.md"))]
 #[must_use = "the event is written when this is awaited"]
 pub struct Enqueue<'a, T = Receipt>(BoxFuture<'a, Result<T, EnqueueError>>);
 

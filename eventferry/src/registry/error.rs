@@ -7,6 +7,9 @@ use crate::codec::{CodecError, Violation};
 use crate::store::StoreError;
 
 /// A set whose schemas could not be compiled.
+///
+/// # Examples
+/// [`Outbox::new`](crate::Outbox::new) shows a schema that is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to compile the schema of `{event}` version {version}")]
 pub struct SchemaError {
@@ -45,6 +48,7 @@ pub enum EnqueueErrorKind {
 /// An event that was not enqueued.
 ///
 /// The text names the event, the place in the payload and the rule; it never holds a value.
+#[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/enqueue_error.md"))]
 #[derive(Debug)]
 pub struct EnqueueError(Box<EnqueueFailure>);
 
@@ -171,6 +175,7 @@ pub enum DecodeErrorKind {
 /// A message that was not decoded.
 ///
 /// The text names the event and the place in the payload; it never holds a value.
+#[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/decode_error.md"))]
 #[derive(Debug)]
 pub struct DecodeError(Box<DecodeFailure>);
 

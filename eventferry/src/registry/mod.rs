@@ -41,6 +41,7 @@ pub(crate) use set::{assert_distinct, collect_topics, count_topics};
 /// A set of events: the enum that `define_outbox!` makes, with one variant for each.
 ///
 /// Implemented by the macro only.
+#[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/event_set.md"))]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a set of events",
     note = "`define_outbox!` makes one: `define_outbox! {{ pub type ShopEvents; pub enum ShopEvent {{ OrderCreated }} }}`"
@@ -60,6 +61,7 @@ pub trait EventSet: Sized + 'static {
 /// An event that the set `S` lists.
 ///
 /// Implemented by `define_outbox!` only.
+#[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/event_of.md"))]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event of `{S}`",
     label = "not listed in `{S}`",

@@ -53,12 +53,14 @@ pub(super) struct Shared {
 
 impl<S: EventSet> Outbox<S> {
     /// The topics of the listed events, each once: what a consumer subscribes to.
+    #[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/topics.md"))]
     pub const TOPICS: &'static [&'static str] = S::TOPICS;
 
     /// Prepares the set: compiles each event's schema once. Events go to the table `outbox`; see [`table`](Self::table).
     ///
     /// # Errors
     /// [`SchemaError`] naming the event whose schema is wrong, such as one with a pattern that is no regular expression.
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/new_set.md"))]
     pub fn new() -> Result<Self, SchemaError> {
         let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
         let mut checkers = Vec::with_capacity(S::ENTRIES.len());
@@ -85,15 +87,7 @@ impl<S: EventSet> Outbox<S> {
     }
 
     /// The table that events are written to, in place of `outbox`.
-    ///
-    /// # Examples
-    /// ```
-    /// # use eventferry::{Outbox, TableName, registry::EventSet};
-    /// # fn set<S: EventSet>() -> Result<Outbox<S>, Box<dyn std::error::Error>> {
-    /// let events = Outbox::<S>::new()?.table(TableName::new("sales.outbox")?);
-    /// # Ok(events)
-    /// # }
-    /// ```
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/table.md"))]
     #[must_use = "the set is returned, not changed in place"]
     pub fn table(mut self, table: TableName) -> Self {
         self.table = Arc::new(table);
@@ -109,22 +103,7 @@ impl<S: EventSet> Outbox<S> {
     ///
     /// `source` is called once for each event, on the thread and in the task that enqueues it, so it can read whatever the service's
     /// tracing library keeps there. Where it answers `None` the event carries no context.
-    ///
-    /// # Examples
-    /// ```
-    /// # use eventferry::{Outbox, registry::{EventSet, SchemaError}};
-    /// use eventferry::event::TraceContext;
-    ///
-    /// fn current() -> Option<TraceContext> {
-    ///     // With OpenTelemetry: inject the current context into a map and read `traceparent` and `tracestate` from it.
-    ///     TraceContext::new("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").ok()
-    /// }
-    ///
-    /// # fn set<S: EventSet>() -> Result<Outbox<S>, SchemaError> {
-    /// let events = Outbox::<S>::new()?.trace_source(current);
-    /// # Ok(events)
-    /// # }
-    /// ```
+    #[cfg_attr(all(feature = "derive", feature = "json-schema"), doc = include_str!("examples/trace_source.md"))]
     #[must_use = "the set is returned, not changed in place"]
     pub fn trace_source(mut self, source: fn() -> Option<TraceContext>) -> Self {
         self.trace_source = Some(source);

@@ -27,6 +27,7 @@ impl<E> Listable for E where E: OutboxEvent + for<'de> Versions<'de> + History {
 type DecodeAs<S> = fn(u32, Wire<'_>) -> Result<S, VersionError>;
 
 /// What a set knows of one of its events.
+#[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/entry.md"))]
 pub struct Entry<S> {
     pub(crate) variant: &'static str,
     pub(crate) topic: &'static str,

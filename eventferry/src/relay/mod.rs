@@ -69,6 +69,26 @@ impl<S, P> fmt::Debug for Relay<S, P> {
 }
 
 /// Why a relay did not start, or did not end well.
+///
+/// # Examples
+/// What to do is in its source:
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[cfg(feature = "sqlite")] {
+/// use eventferry::publish::memory::MemoryPublisher;
+/// use eventferry::relay::Relay;
+/// use eventferry::store::sqlite::SqliteStore;
+/// use eventferry::{StoreError, StoreErrorKind};
+///
+/// let empty = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+/// let error = Relay::builder(SqliteStore::new(empty), MemoryPublisher::new()).build()?.start().await.unwrap_err();
+/// assert_eq!(error.to_string(), "failed to start the relay on its outbox");
+/// let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<StoreError>());
+/// assert_eq!(cause.map(StoreError::kind), Some(StoreErrorKind::Misconfigured));
+/// # }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct RelayError {
     text: &'static str,
@@ -136,6 +156,24 @@ impl<S: Store, P: Publisher> Relay<S, P> {
 }
 
 /// A relay that runs.
+///
+/// # Examples
+/// In a service: started beside it, watched, and stopped before it ends.
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use eventferry::publish::memory::MemoryPublisher;
+/// use eventferry::relay::Relay;
+/// use eventferry::store::memory::MemoryStore;
+///
+/// let relay = Relay::builder(MemoryStore::new(), MemoryPublisher::new()).build()?.start().await?;
+/// let stats = relay.wait_for(|stats| stats.lanes == 64).await?; // it is alone, so it carries all lanes
+/// assert!(!stats.broker_away && relay.warnings().is_empty());
+///
+/// let last = relay.stop().await?;
+/// assert_eq!((last.delivered, last.known), (0, 0));
+/// # Ok(()) }
+/// ```
 #[must_use = "dropping the handle stops the relay"]
 #[derive(Debug)]
 pub struct RelayHandle {
@@ -153,6 +191,25 @@ impl RelayHandle {
     }
 
     /// Settings of the database under which a promise rests on luck, one sentence each, as found at the start.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[cfg(feature = "sqlite")] {
+    /// # use eventferry::{TableName, publish::memory::MemoryPublisher, relay::Relay, store::sqlite::SqliteStore};
+    /// use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
+    ///
+    /// let options = SqliteConnectOptions::new().filename(":memory:").synchronous(SqliteSynchronous::Off);
+    /// let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    /// SqliteStore::migrate(&pool, &TableName::default()).await?;
+    ///
+    /// let relay = Relay::builder(SqliteStore::new(pool), MemoryPublisher::new()).build()?.start().await?;
+    /// assert!(relay.warnings().iter().any(|warning| warning.starts_with("synchronous is below FULL")));
+    /// # relay.stop().await?;
+    /// # }
+    /// # Ok(()) }
+    /// ```
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -181,6 +238,31 @@ impl RelayHandle {
     }
 
     /// Something that producers in this process can use to spare the poll interval.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use eventferry::outbox::NewRecord;
+    /// # use eventferry::publish::memory::MemoryPublisher;
+    /// # use eventferry::relay::Relay;
+    /// # use eventferry::store::memory::MemoryStore;
+    /// # use eventferry::{OpenTransaction, TableName};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (store, broker, hour) = (MemoryStore::new(), MemoryPublisher::new(), Duration::from_hours(1));
+    /// let relay = Relay::builder(store.clone(), broker).poll(hour, hour).build()?.start().await?; // it hardly ever looks
+    /// # relay.wait_for(|stats| stats.lanes == 64).await?;
+    /// let waker = relay.waker();
+    ///
+    /// let mut tx = store.begin();
+    /// # tx.insert(&TableName::default(), vec![NewRecord::new("orders", "order", "42", "OrderPaid", None)]).await?;
+    /// // ... events.enqueue(&mut tx, order).await?;
+    /// tx.commit();
+    /// waker.wake();
+    /// assert_eq!(relay.wait_for(|stats| stats.acked == 1).await?.delivered, 1);
+    /// # relay.stop().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn waker(&self) -> Waker {
         Waker(self.facts.clone())
     }

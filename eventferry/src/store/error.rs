@@ -22,6 +22,30 @@ pub enum StoreErrorKind {
 /// A failure of the database, or of what it was asked to do.
 ///
 /// The text says what was attempted and on what; it never holds a payload, a bind value or a credential. The cause is in `source()`.
+///
+/// # Examples
+/// A transaction that is repeated where that can help, and as often as makes sense:
+/// ```
+/// use eventferry::{StoreError, StoreErrorKind};
+///
+/// fn carried_out(mut transaction: impl FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+///     for _ in 0..3 {
+///         match transaction() {
+///             Err(error) if error.is_retryable() => {}
+///             ended => return ended,
+///         }
+///     }
+///     transaction()
+/// }
+///
+/// let mut deadlocks = 2;
+/// carried_out(|| match deadlocks {
+///     0 => Ok(()),
+///     _ => { deadlocks -= 1; Err(StoreError::new(StoreErrorKind::Contention, "failed to insert into `outbox`")) }
+/// })?;
+/// assert_eq!(deadlocks, 0);
+/// # Ok::<(), StoreError>(())
+/// ```
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,

@@ -47,6 +47,26 @@ pub const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What an enqueue answers.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), eventferry::StoreError> {
+/// use eventferry::store::memory::MemoryStore;
+/// use eventferry::{OpenTransaction, Receipt, TableName};
+/// # use eventferry::outbox::NewRecord;
+/// # let record = NewRecord::new("orders", "order", "42", "OrderPaid", Some(b"{}".to_vec()));
+///
+/// let mut tx = MemoryStore::new().begin();
+/// let receipts = tx.insert(&TableName::default(), vec![record.clone(), record]).await?;
+/// match (receipts[0], receipts[1]) {
+///     (Receipt::Enqueued { message_id, .. }, Receipt::Duplicate { message_id: again, dead }) => {
+///         assert_eq!((message_id, dead), (again, false));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Receipt {
@@ -108,6 +128,23 @@ pub trait OpenTransaction: Send {
 }
 
 /// A consumer's memory of what it has handled, kept in its own transaction.
+///
+/// # Examples
+/// [`Inbox`](crate::consume::Inbox) is the way to use it; this is what it asks:
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), eventferry::StoreError> {
+/// use eventferry::store::InboxTransaction;
+/// use eventferry::store::memory::MemoryStore;
+/// use eventferry::{MessageId, TableName};
+///
+/// let (store, table, id) = (MemoryStore::new(), TableName::default(), MessageId::random());
+/// let mut tx = store.begin();
+/// assert!(tx.remember(&table, "billing", id).await?);
+/// assert!(!tx.remember(&table, "billing", id).await?);
+/// tx.commit();
+/// # Ok(()) }
+/// ```
 pub trait InboxTransaction: OpenTransaction {
     /// Remembers that `consumer` handles `message_id` in this transaction; false if it is remembered already.
     ///
@@ -159,6 +196,15 @@ pub trait InboxTransaction: OpenTransaction {
 ///
 /// The topic and the partition are part of it because events of one aggregate are in order within one log only: a consumer that reads two
 /// logs may meet the later event first, and that must not hide the earlier one. `Debug` shows no aggregate id.
+///
+/// # Examples
+/// ```
+/// use eventferry::store::Place;
+///
+/// let place = Place::new("billing", "shop/1", "orders", "order", "42", 1042).in_partition(Some(3));
+/// assert_eq!((place.position, place.partition), (1042, Some(3)));
+/// assert!(!format!("{place:?}").contains("42\""), "no aggregate id in a log");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Place<'a> {

@@ -359,6 +359,14 @@ pub enum VerdictOutcome {
 }
 
 /// What happens to rows that were delivered.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use eventferry::Retention;
+///
+/// assert_eq!(Retention::default(), Retention::Keep(Duration::from_hours(7 * 24)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retention {

@@ -10,6 +10,9 @@ use crate::publish::kafka::settings::{REFUSED, Settings, Transactions, is_secret
 use crate::publish::kafka::warm::WarmRule;
 use crate::publish::{PublishError, PublishErrorKind};
 
+/// The client counts milliseconds in 31 bits, and more than fits would be hardly any time.
+const LONGEST: Duration = Duration::from_hours(24 * 24);
+
 /// Builds a [`KafkaPublisher`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
@@ -40,12 +43,33 @@ impl KafkaPublisherBuilder {
     /// (`ssl`, `ssl-vendored`, `gssapi`) switched on in your own `Cargo.toml`.
     ///
     /// [librdkafka]: https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::publish::kafka::KafkaPublisher;
+    ///
+    /// let publisher = KafkaPublisher::builder("kafka-1:9092").set("linger.ms", "5").set("compression.type", "gzip").build()?;
+    /// # drop(publisher);
+    /// let refused = KafkaPublisher::builder("kafka-1:9092").set("retries", "3").build().unwrap_err();
+    /// assert!(refused.to_string().contains("`retries` may not be set"));
+    /// # Ok::<(), eventferry::PublishError>(())
+    /// ```
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.user.push((name.into(), value.into()));
         self
     }
 
     /// Sets all properties of an rdkafka configuration you already have, but for its brokers; see [`set`](Self::set).
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::publish::kafka::KafkaPublisher;
+    ///
+    /// let mut shared = rdkafka::ClientConfig::new();
+    /// shared.set("bootstrap.servers", "elsewhere:9092").set("linger.ms", "soon");
+    /// let refused = KafkaPublisher::builder("kafka-1:9092").client_config(&shared).build().unwrap_err();
+    /// assert!(refused.to_string().contains("`linger.ms`"), "it is checked like any other");
+    /// ```
     pub fn client_config(mut self, config: &ClientConfig) -> Self {
         let set = config.config_map().into_iter().filter(|(name, _)| *name != "bootstrap.servers");
         self.settings
@@ -54,8 +78,10 @@ impl KafkaPublisherBuilder {
         self
     }
 
-    /// Sets how long one [`publish`](crate::Publisher::publish) may take before it ends as unavailable; 30 s by default.
+    /// Sets how long one [`publish`](crate::Publisher::publish) may take before it ends as unavailable: at least 10 ms, 30 s by default. What is
+    /// above 24 days counts as 24 days.
     ///
+    /// Half of it is the client's; the rest is for questions about the topic, and for trying alone an event that costs connections.
     /// The relay's own `publish_deadline` must not be shorter: it would drop each call before an event that makes the broker close its connection
     /// could be told from an outage.
     pub fn publish_deadline(mut self, deadline: Duration) -> Self {
@@ -63,7 +89,8 @@ impl KafkaPublisherBuilder {
         self
     }
 
-    /// Sets how long one question about a topic may take before the broker counts as away; 5 s by default.
+    /// Sets how long one question about a topic may take before the broker counts as away: at least 10 ms, 5 s by default. What is above
+    /// 24 days counts as 24 days; a question that belongs to a publish has a tenth of its deadline at the most.
     pub fn metadata_timeout(mut self, timeout: Duration) -> Self {
         self.settings.metadata_timeout = timeout;
         self
@@ -71,7 +98,8 @@ impl KafkaPublisherBuilder {
 
     /// Sets after how much idle time a partition of a session starts again with one event in flight; 60 s by default.
     ///
-    /// It must be well below the brokers' `producer.id.expiration.ms` (a day by default).
+    /// It must be well below the brokers' `producer.id.expiration.ms` (a day by default), which is not checked: past that a broker has forgotten
+    /// what it knew of the client, and takes whichever event comes first.
     pub fn idle_limit(mut self, idle: Duration) -> Self {
         self.settings.idle = idle;
         self
@@ -84,7 +112,21 @@ impl KafkaPublisherBuilder {
     /// again. It costs a round trip to the brokers per batch, and consumers see events only after the commit.
     ///
     /// The lanes of an outbox are leased in eight groups, each with a transactional id of its own. A retry, an event without a key and a dead
-    /// letter go outside of transactions, as without this setting. 60 s is a good limit; brokers refuse more than their `transaction.max.timeout.ms`.
+    /// letter go outside of transactions, as without this setting. At least 1 s; 60 s is a good limit, and brokers refuse more than their
+    /// `transaction.max.timeout.ms`.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use eventferry::Publisher;
+    /// use eventferry::publish::Pipelined;
+    /// use eventferry::publish::kafka::KafkaPublisher;
+    ///
+    /// let publisher = KafkaPublisher::builder("kafka-1:9092").transactions(Duration::from_secs(60)).build()?;
+    /// assert_eq!(publisher.pipelined().map(Pipelined::groups), Some(8));
+    /// # Ok::<(), eventferry::PublishError>(())
+    /// ```
     pub fn transactions(mut self, time_limit: Duration) -> Self {
         self.settings.transactions = Some(Transactions { time_limit });
         self
@@ -111,6 +153,19 @@ impl KafkaPublisherBuilder {
     ///
     /// # Errors
     /// [`PublishErrorKind::Rejected`] naming the setting that is unknown, has a wrong value, or may not be changed.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use eventferry::PublishErrorKind;
+    /// use eventferry::publish::kafka::KafkaPublisher;
+    ///
+    /// assert!(KafkaPublisher::builder("kafka-1:9092").build().is_ok(), "no broker is asked");
+    /// let error = KafkaPublisher::builder("kafka-1:9092").publish_deadline(Duration::ZERO).build().unwrap_err();
+    /// assert_eq!(error.kind(), PublishErrorKind::Rejected);
+    /// assert!(error.to_string().ends_with("`publish_deadline` must be at least 10 ms"));
+    /// ```
     pub fn build(self) -> Result<KafkaPublisher, PublishError> {
         let refuse = |text: String| Err(PublishError::new(PublishErrorKind::Rejected, text));
         if self.settings.brokers.trim().is_empty() {
@@ -141,7 +196,11 @@ impl KafkaPublisherBuilder {
                 return Err(setup_failure(&error));
             }
         }
-        KafkaPublisher::new(self.settings)
+        KafkaPublisher::new(Settings {
+            publish_deadline: self.settings.publish_deadline.min(LONGEST),
+            metadata_timeout: self.settings.metadata_timeout.min(LONGEST),
+            ..self.settings
+        })
     }
 }
 
@@ -161,6 +220,8 @@ pub(super) fn setup_failure(error: &KafkaError) -> PublishError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Message;
+    use crate::publish::Publisher;
 
     fn builder() -> KafkaPublisherBuilder {
         KafkaPublisherBuilder::new("127.0.0.1:1".to_owned())
@@ -193,6 +254,26 @@ mod tests {
         assert!(refusal(KafkaPublisherBuilder::new(" ".to_owned())).contains("no brokers"));
         assert!(refusal(builder().publish_deadline(Duration::ZERO)).contains("publish_deadline"));
         assert!(refusal(builder().transactions(Duration::from_millis(999))).contains("time limit of `transactions`"));
+    }
+
+    #[tokio::test]
+    async fn no_deadline_is_too_long_for_a_clock_or_for_the_client() {
+        let never = builder()
+            .publish_deadline(Duration::MAX)
+            .metadata_timeout(Duration::MAX)
+            .build()
+            .unwrap();
+        let longest = never.settings.question_timeout();
+        assert!(longest > Duration::from_hours(24) && longest.as_millis() < 1 << 31, "{longest:?}");
+        assert!(never.settings.metadata_timeout.as_millis() < 1 << 31);
+
+        let publisher = builder()
+            .publish_deadline(Duration::MAX)
+            .metadata_timeout(Duration::from_millis(50))
+            .build()
+            .unwrap();
+        let away = publisher.publish(&Message::new("orders", "paid")).await.unwrap_err();
+        assert!(matches!(away.kind(), PublishErrorKind::Unavailable(_)), "{away}");
     }
 
     #[test]

@@ -46,7 +46,7 @@ const MISSING_AGE: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Debug)]
 pub struct KafkaPublisher {
-    settings: Settings,
+    pub(super) settings: Settings,
     plain: PlainProducer,
     topics: Topics,
     trials: Trials,

@@ -13,6 +13,7 @@ mod words;
 use crate::registry::{EventSet, Outbox};
 
 /// What a document says of the whole.
+#[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("../examples/document_info.md"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentInfo {
     title: String,

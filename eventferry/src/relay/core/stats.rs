@@ -1,6 +1,24 @@
 //! What the core counts.
 
 /// Counters since the relay started.
+///
+/// # Examples
+/// What a service's health check looks at:
+/// ```
+/// use eventferry::relay::Stats;
+///
+/// fn complaint(stats: &Stats) -> Option<&'static str> {
+///     match stats {
+///         stats if stats.broker_away => Some("the broker is away"),
+///         stats if stats.topics_away > 0 => Some("a topic is missing, or may not be written to"),
+///         stats if stats.groups_fenced > 0 => Some("another producer uses our transactional ids"),
+///         stats if stats.dead > 0 => Some("events died: look at them with `Operate`"),
+///         _ => None,
+///     }
+/// }
+///
+/// assert_eq!(complaint(&Stats::default()), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -10,9 +28,9 @@ pub struct Stats {
     pub delivered: u64,
     /// Events recorded as delivered.
     pub acked: u64,
-    /// Attempts counted against events.
+    /// Refusals after which an event waits for another attempt; the one that it dies of is counted in `dead`.
     pub failed: u64,
-    /// Events that died.
+    /// Events that died, those that hold their aggregate included.
     pub dead: u64,
     /// Waiting events that were settled because an operator asked to discard them.
     pub discarded: u64,

@@ -99,6 +99,21 @@ impl MemoryStore {
     }
 
     /// Begins a transaction. Dropping it rolls it back.
+    ///
+    /// # Examples
+    /// ```
+    /// # use eventferry::outbox::NewRecord;
+    /// # use eventferry::store::memory::MemoryStore;
+    /// # use eventferry::{OpenTransaction, TableName};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), eventferry::StoreError> {
+    /// let store = MemoryStore::new();
+    /// let mut tx = store.begin();
+    /// tx.insert(&TableName::default(), vec![NewRecord::new("orders", "order", "42", "OrderPaid", None)]).await?;
+    /// drop(tx); // an early return, an error, a panic
+    /// assert!(store.rows().is_empty());
+    /// # Ok(()) }
+    /// ```
     pub fn begin(&self) -> MemoryTransaction {
         MemoryTransaction::new(self.clone())
     }
@@ -116,6 +131,31 @@ impl MemoryStore {
     }
 
     /// What was last said to be wrong with the committed row of a message id.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "relay")] {
+    /// # use eventferry::outbox::NewRecord;
+    /// # use eventferry::{OpenTransaction, PublishErrorKind, TableName};
+    /// # use eventferry::{publish::memory::MemoryPublisher, relay::Relay, store::memory::MemoryStore};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (store, broker) = (MemoryStore::new(), MemoryPublisher::new());
+    /// # let record = NewRecord::new("orders", "order", "42", "OrderPaid", None);
+    /// # let id = record.message_id;
+    /// # let mut tx = store.begin();
+    /// # tx.insert(&TableName::default(), vec![record]).await?;
+    /// # tx.commit();
+    /// broker.fail_next(PublishErrorKind::Rejected);
+    /// let relay = Relay::builder(store.clone(), broker).build()?.start().await?;
+    /// relay.wait_for(|stats| stats.dead == 1).await?;
+    /// assert!(store.last_error_of(id).is_some_and(|error| error.contains("orders")));
+    /// # relay.stop().await?;
+    /// # Ok(()) }
+    /// # run()?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn last_error_of(&self, message_id: MessageId) -> Option<String> {
         self.state().by_message_id(message_id).and_then(|row| row.last_error.clone())
     }

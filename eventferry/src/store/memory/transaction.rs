@@ -16,6 +16,24 @@ use crate::store::{BoxFuture, InboxTransaction, OpenTransaction, Place, Receipt,
 ///
 /// What it wrote is visible to others from the commit on. An insert for an aggregate that another open transaction has inserted for waits
 /// until that one ends.
+///
+/// # Examples
+/// ```
+/// # use eventferry::outbox::NewRecord;
+/// # use eventferry::store::memory::MemoryStore;
+/// # use eventferry::{OpenTransaction, TableName};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), eventferry::StoreError> {
+/// # let (store, table) = (MemoryStore::new(), TableName::default());
+/// # let record = || NewRecord::new("orders", "order", "42", "OrderPaid", None);
+/// let (mut kept, mut undone) = (store.begin(), store.begin());
+/// kept.insert(&table, vec![record()]).await?;
+/// kept.commit();
+/// undone.insert(&table, vec![record()]).await?;
+/// undone.rollback();
+/// assert_eq!(store.rows().len(), 1);
+/// # Ok(()) }
+/// ```
 #[must_use = "dropping the transaction rolls it back"]
 pub struct MemoryTransaction {
     store: MemoryStore,

@@ -69,6 +69,7 @@ pub trait Operate: Send + Sync {
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
+    #[doc = include_str!("examples/list.md")]
     fn list(&self, filter: &RowFilter, after: i64, limit: u32) -> impl Future<Output = Result<Vec<StoredRow>, StoreError>> + Send;
 
     /// One row, whatever its status; none if there is no row of this message id.
@@ -78,6 +79,7 @@ pub trait Operate: Send + Sync {
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
+    #[doc = include_str!("examples/show.md")]
     fn show(&self, id: MessageId, payload: ShowPayload) -> impl Future<Output = Result<Option<StoredRow>, StoreError>> + Send;
 
     /// Moves rows by their message ids, in one statement; one answer for each, in the order given. Each id stands there once.
@@ -91,6 +93,7 @@ pub trait Operate: Send + Sync {
     ///
     /// # Cancel safety
     /// Dropped, all of it has happened or nothing.
+    #[doc = include_str!("examples/apply_to.md")]
     fn apply_to(
         &self,
         what: Move,
@@ -106,6 +109,7 @@ pub trait Operate: Send + Sync {
     ///
     /// # Cancel safety
     /// Dropped, it has happened or it has not.
+    #[doc = include_str!("examples/apply.md")]
     fn apply(&self, what: Move, id: MessageId, by: &Operator) -> impl Future<Output = Result<Moved, StoreError>> + Send {
         async move {
             let moved = self.apply_to(what, &[id], &DECIDED, by).await?;
@@ -123,6 +127,7 @@ pub trait Operate: Send + Sync {
     ///
     /// # Cancel safety
     /// Dropped, it has happened or it has not.
+    #[doc = include_str!("examples/requeue.md")]
     fn requeue(&self, id: MessageId, by: &Operator) -> impl Future<Output = Result<Moved, StoreError>> + Send {
         self.apply(Move::Requeue, id, by)
     }
@@ -134,6 +139,7 @@ pub trait Operate: Send + Sync {
     ///
     /// # Cancel safety
     /// Dropped, it has happened or it has not.
+    #[doc = include_str!("examples/release_held.md")]
     fn release_held(&self, id: MessageId, by: &Operator) -> impl Future<Output = Result<Moved, StoreError>> + Send {
         self.apply(Move::Release, id, by)
     }
@@ -148,6 +154,7 @@ pub trait Operate: Send + Sync {
     ///
     /// # Cancel safety
     /// Dropped, it has happened or it has not.
+    #[doc = include_str!("examples/discard.md")]
     fn discard(&self, id: MessageId, by: &Operator) -> impl Future<Output = Result<Moved, StoreError>> + Send {
         self.apply(Move::Discard, id, by)
     }
@@ -161,6 +168,7 @@ pub trait Operate: Send + Sync {
     ///
     /// # Cancel safety
     /// Dropped, the chunks before have happened.
+    #[doc = include_str!("examples/apply_to_all.md")]
     fn apply_to_all(&self, what: Move, filter: &RowFilter, by: &Operator) -> impl Future<Output = Result<MovedMany, StoreError>> + Send {
         async move {
             let (mut count, mut after) = (MovedMany::default(), 0);

@@ -4,6 +4,7 @@ use crate::event::headers;
 use crate::outbox::{Effect, Move, Status, after_move};
 
 /// What a move did to one row.
+#[doc = include_str!("examples/moved.md")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Moved {

@@ -60,6 +60,7 @@ impl RowFilter {
     }
 
     /// Every row that waits for its time: failed, scheduled, or requeued.
+    #[doc = include_str!("examples/waiting.md")]
     pub fn waiting() -> Self {
         Self::of([Status::Scheduled, Status::Failed])
     }
@@ -73,6 +74,7 @@ impl RowFilter {
     }
 
     /// Only rows of one status: scheduled, failed, dead, or dead and holding.
+    #[doc = include_str!("examples/status.md")]
     #[must_use = "the filter is returned, not changed in place"]
     pub fn status(mut self, status: Status) -> Self {
         self.statuses = vec![status];
@@ -87,6 +89,7 @@ impl RowFilter {
     }
 
     /// Only events of this aggregate.
+    #[doc = include_str!("examples/aggregate.md")]
     #[must_use = "the filter is returned, not changed in place"]
     pub fn aggregate(mut self, aggregate_type: impl Into<String>, aggregate_id: impl Into<String>) -> Self {
         self.aggregate = Some((aggregate_type.into(), aggregate_id.into()));
@@ -134,6 +137,7 @@ pub enum ShowPayload {
 }
 
 /// A row as an operator sees it. `Debug` shows no payload, key or header value.
+#[doc = include_str!("examples/stored_row.md")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredRow {

@@ -30,6 +30,22 @@ impl PostgresStore {
     ///
     /// # Cancel safety
     /// Cancel safe: the connection is its own, and what was not committed is rolled back with it.
+    ///
+    /// # Examples
+    /// At the start of a service, before it writes; with [`sql`](Self::sql), in a tool of your own:
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use eventferry::store::postgres::PostgresStore;
+    /// use eventferry::{StoreErrorKind, TableName};
+    ///
+    /// let pool = sqlx::PgPool::connect("postgres://owner@db.example/shop").await?;
+    /// match PostgresStore::migrate(&pool, &TableName::default()).await {
+    ///     Err(error) if error.kind() == StoreErrorKind::Misconfigured => panic!("a newer version of the service was here: {error}"),
+    ///     ended => ended?,
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn migrate(pool: &PgPool, table: &TableName) -> Result<(), StoreError> {
         let sql = statements_of(table);
         let mut connection = connect_plain(pool, table, "migrate").await?;
@@ -50,6 +66,18 @@ impl PostgresStore {
     ///
     /// # Cancel safety
     /// Cancel safe: what was not committed is rolled back.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use eventferry::TableName;
+    /// use eventferry::store::postgres::PostgresStore;
+    ///
+    /// let pool = sqlx::PgPool::connect("postgres://owner@db.example/shop").await?;
+    /// PostgresStore::migrate_down(&pool, &TableName::new("sales.outbox")?).await?; // refused while an event waits in it
+    /// # Ok(()) }
+    /// ```
     pub async fn migrate_down(pool: &PgPool, table: &TableName) -> Result<(), StoreError> {
         let sql = statements_of(table);
         let mut connection = connect_plain(pool, table, "migrate").await?;

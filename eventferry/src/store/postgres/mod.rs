@@ -133,6 +133,19 @@ impl PostgresStore {
     }
 
     /// The same with another table.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use eventferry::TableName;
+    /// use eventferry::store::postgres::PostgresStore;
+    ///
+    /// let pool = sqlx::PgPool::connect("postgres://relay@db.example/shop").await?;
+    /// let store = PostgresStore::new(pool).table(TableName::new("sales.outbox")?);
+    /// assert!(format!("{store:?}").contains("sales.outbox"));
+    /// # Ok(()) }
+    /// ```
     #[must_use = "the store is returned, not changed in place"]
     pub fn table(mut self, table: TableName) -> Self {
         self.sql = statements_of(&table);

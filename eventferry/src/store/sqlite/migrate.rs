@@ -64,6 +64,26 @@ impl SqliteStore {
     ///
     /// # Cancel safety
     /// All steps are one transaction: dropped before its end, nothing has changed.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use eventferry::outbox::NewRecord;
+    /// use eventferry::store::sqlite::SqliteStore;
+    /// use eventferry::{OpenTransaction, StoreErrorKind, TableName};
+    ///
+    /// let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+    /// let table = TableName::default();
+    /// SqliteStore::migrate(&pool, &table).await?;
+    ///
+    /// let mut tx = pool.begin().await?;
+    /// tx.insert(&table, vec![NewRecord::new("orders", "order", "42", "OrderPaid", None)]).await?;
+    /// tx.commit().await?;
+    /// let refused = SqliteStore::migrate_down(&pool, &table).await.unwrap_err();
+    /// assert_eq!(refused.kind(), StoreErrorKind::Misconfigured, "an event waits in it");
+    /// # Ok(()) }
+    /// ```
     pub async fn migrate_down(pool: &SqlitePool, table: &TableName) -> Result<(), StoreError> {
         let failed = |source| error("migrate down", table, source);
         let sql = SQL.get(table, Sql::new);

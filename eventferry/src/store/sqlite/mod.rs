@@ -113,6 +113,32 @@ static SQL: PerTable<Sql> = PerTable::new();
 /// An outbox in an SQLite database, as a relay sees it.
 ///
 /// Clones share the pool. Producers need none of this: they enqueue in their own `sqlx::Transaction`.
+///
+/// # Examples
+/// A service enqueues in its own transaction; a relay, in this process or another, carries from the file:
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[cfg(feature = "relay")] {
+/// # use eventferry::outbox::NewRecord;
+/// use eventferry::store::sqlite::SqliteStore;
+/// use eventferry::{OpenTransaction, TableName};
+/// use eventferry::{publish::memory::MemoryPublisher, relay::Relay};
+///
+/// let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+/// let table = TableName::new("sales_events")?;
+/// SqliteStore::migrate(&pool, &table).await?;
+///
+/// let mut tx = pool.begin().await?; // with a set: events.table(table).enqueue(&mut tx, order)
+/// tx.insert(&table, vec![NewRecord::new("orders", "order", "42", "OrderPaid", Some(b"{}".to_vec()))]).await?;
+/// tx.commit().await?;
+///
+/// let relay = Relay::builder(SqliteStore::new(pool).table(table), MemoryPublisher::new()).build()?.start().await?;
+/// assert_eq!(relay.wait_for(|stats| stats.acked == 1).await?.delivered, 1);
+/// # relay.stop().await?;
+/// # }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
