@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use apache_avro::AvroSchema;
+use eventferry::outbox::{Payload, Record};
+use eventferry::registry::MaskedPayload;
+use eventferry::schema::{SchemaId, frame};
+use eventferry::store::StoredRow;
 use eventferry::store::memory::MemoryStore;
 use eventferry::{IncomingMessage as _, Message, OutboxEvent, define_outbox};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::formats::{now, only_message};
+use crate::formats::now;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, AvroSchema)]
 #[avro(namespace = "people")]
@@ -129,8 +133,12 @@ fn proto_address(town: &str) -> ProtoAddress {
     ProtoAddress { street, town }
 }
 
-/// An event of every format, paid by a bank or at a desk.
 fn messages(at_desk: bool) -> Vec<Message> {
+    records(at_desk).into_iter().map(|record| record.into_message("test")).collect()
+}
+
+/// An event of every format, paid by a bank or at a desk.
+fn records(at_desk: bool) -> Vec<Record> {
     let events = PeopleEvents::new().expect("it is right");
     let how = || {
         if at_desk {
@@ -169,7 +177,8 @@ fn messages(at_desk: bool) -> Vec<Message> {
             let mut tx = store.begin();
             now(draft.enqueue(&mut tx)).expect("it is right");
             tx.commit();
-            only_message(&store)
+            let [record] = <[_; 1]>::try_from(store.rows()).expect("one row");
+            record
         })
         .collect()
 }
@@ -229,6 +238,54 @@ fn what_cannot_be_told_is_hidden_as_a_whole_in_every_format() {
         assert_eq!(with(payload.to_vec(), "2"), r#""***""#);
         assert_eq!(with(payload[..payload.len() - 1].to_vec(), "1"), r#""***""#);
         assert_eq!(with([b"\0\0\0\0\x07", payload].concat(), "1"), r#""***""#);
+    }
+}
+
+#[test]
+fn a_row_of_every_format_is_shown_as_its_message_or_it_is_said_why_not() {
+    let events = PeopleEvents::new().unwrap();
+    for (record, schema) in records(false).into_iter().zip(PeopleEvents::schemas()) {
+        let Payload::Bytes(payload) = record.payload.clone() else {
+            panic!("{record:?}")
+        };
+        let masked = events.masked(&record.clone().into_message("test"));
+        let shown = |change: &dyn Fn(&mut Record)| {
+            let mut row = StoredRow::new(record.clone());
+            change(&mut row.record);
+            let shown = events.masked_row(&row);
+            let (text, debug) = (shown.to_string(), format!("{shown:?}"));
+            assert!(!text.contains("secret") && !debug.contains("Ulm"), "{text}{debug}");
+            (shown, text)
+        };
+        let (whole, text) = shown(&|_| ());
+        assert!(
+            matches!(whole, MaskedPayload::Json(_)) && text == masked && text.contains("Ulm"),
+            "{text}"
+        );
+        // A relay frames on the way; a row that somebody framed is read as well.
+        let framed = frame::put(SchemaId::new(9), &schema.registered.unwrap(), &payload);
+        let (_, text) = shown(&|record| {
+            record.payload = Payload::Bytes(framed.clone());
+            record.headers.set("event-schema-id", "9");
+        });
+        assert_eq!(text, masked);
+
+        let size = payload.len();
+        let (sealed, text) = shown(&|record| record.headers.set("event-key-id", "2026\u{9b}"));
+        assert!(matches!(sealed, MaskedPayload::Encrypted { key_id, bytes } if key_id == "2026\u{9b}" && bytes == size));
+        assert_eq!(text, format!("{size} bytes, encrypted with the key `2026\\u{{9b}}`"));
+        let (_, text) = shown(&|record| record.payload = Payload::Deferred(size));
+        assert_eq!(text, format!("{size} bytes, not read"));
+        let (_, text) = shown(&|record| record.payload = Payload::Tombstone);
+        assert_eq!(text, "none: a tombstone");
+        let cut = payload[..size - 1].to_vec();
+        let (unreadable, text) = shown(&|record| record.payload = Payload::Bytes(cut.clone()));
+        assert!(matches!(unreadable, MaskedPayload::Unreadable(_)), "{text}");
+        assert!(text.ends_with("version 1 on topic `people` is no payload of its schema"), "{text}");
+        let (_, text) = shown(&|record| record.event_version = 2);
+        assert!(text.contains("has version 2, which is newer"), "{text}");
+        let (_, text) = shown(&|record| "Elsewhere".clone_into(&mut record.event_type));
+        assert!(text.contains("is no event of"), "{text}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The examples print what their first lines promise.
 
 mod errors;
+mod operator;
 mod output;
 
 use std::path::{Path, PathBuf};

@@ -40,6 +40,8 @@ mod json_numbers;
 mod json_schema;
 #[cfg(any(feature = "avro", feature = "protobuf"))]
 mod kept;
+#[cfg(all(test, any(feature = "json", feature = "avro", feature = "protobuf")))]
+mod known;
 #[cfg(feature = "protobuf")]
 pub mod protobuf;
 #[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]

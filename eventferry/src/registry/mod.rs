@@ -29,6 +29,8 @@ pub use documents::DocumentInfo;
 pub use draft::Draft;
 pub use enqueue::Enqueue;
 pub use error::{DecodeError, DecodeErrorKind, EnqueueError, EnqueueErrorKind, SchemaError};
+#[cfg(any(feature = "json", feature = "avro", feature = "protobuf"))]
+pub use masked::MaskedPayload;
 pub use outbox::Outbox;
 #[cfg(feature = "schema-registry")]
 pub use resolve_error::{ResolveError, ResolveErrorKind};

@@ -112,8 +112,8 @@ impl<S: EventSet> Outbox<S> {
 
     /// Checks what is decoded as well, each payload against the schema of its own version.
     ///
-    /// Off unless switched on, because it costs about three times the decoding and the writer has checked already. Switch it on where
-    /// others write to the topic.
+    /// Off unless switched on, because the writer has checked already and it costs: in JSON it makes decoding four times as long, in Protobuf
+    /// eight times, in Avro a third longer. Switch it on where others write to the topic.
     ///
     /// # Errors
     /// [`SchemaError`] naming the event and the version whose schema is wrong.

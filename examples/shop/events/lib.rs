@@ -45,6 +45,10 @@ pub struct OrderPlaced {
     #[outbox(header = "tenant-id")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// Where the receipt goes. Hidden wherever people look at payloads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-sensitive" = true))]
+    pub receipt_to: Option<String>,
 }
 
 impl From<OrderPlacedV1> for OrderPlaced {
@@ -53,6 +57,7 @@ impl From<OrderPlacedV1> for OrderPlaced {
             order_id: old.order_id,
             total_cents: u64::from(old.total_euros) * 100,
             tenant: None,
+            receipt_to: None,
         }
     }
 }
@@ -98,6 +103,7 @@ mod tests {
             order_id: OrderId(7),
             total_cents: 4200,
             tenant: None,
+            receipt_to: None,
         };
         assert_eq!(event, ShopEvent::OrderPlaced(expected));
     }

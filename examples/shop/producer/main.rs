@@ -56,6 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             order_id,
             total_cents,
             tenant: Some("berlin".to_owned()),
+            receipt_to: Some(format!("customer-{n}@shop.example")),
         };
         let mut drafts = vec![events.event(placed)];
         if n % 2 == 0 {
