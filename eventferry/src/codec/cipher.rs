@@ -13,6 +13,7 @@ use crate::codec::CodecError;
 ///
 /// To rotate: add the new key everywhere consumers run, then let producers seal with it, then take the old key away once the oldest message
 /// that can still be read was sealed with the new one.
+#[cfg_attr(feature = "encryption", doc = include_str!("examples/cipher.md"))]
 pub trait PayloadCipher: Send + Sync + 'static {
     /// Encrypts a payload with the current key.
     ///

@@ -20,6 +20,15 @@ pub enum CodecErrorKind {
 /// One thing in a payload that its schema forbids.
 ///
 /// Holds names the schema declares, positions in lists and limits the schema sets; never a value, and never the key of a map.
+///
+/// # Examples
+/// ```
+/// use eventferry::codec::Violation;
+///
+/// let violation = Violation::new("/items/0/cents", "minimum", "must be at least 1");
+/// assert_eq!((violation.pointer(), violation.rule(), violation.reason()), ("/items/0/cents", "minimum", "must be at least 1"));
+/// assert_eq!(violation.to_string(), "`/items/0/cents` must be at least 1");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     pointer: String,
@@ -65,6 +74,17 @@ impl fmt::Display for Violation {
 /// A payload that could not be written, read or allowed.
 ///
 /// The text never holds a value of the payload.
+///
+/// # Examples
+/// ```
+/// use eventferry::codec::{CodecError, CodecErrorKind, Violation};
+///
+/// let unreadable = CodecError::decode("a quote is missing").at(1, 12);
+/// assert_eq!((unreadable.kind(), unreadable.place()), (CodecErrorKind::Decode, Some((1, 12))));
+///
+/// let refused = CodecError::refused(vec![Violation::new("/cents", "minimum", "must be at least 1")]);
+/// assert_eq!((refused.kind(), refused.violations().len()), (CodecErrorKind::Refused, 1));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodecError {
     kind: CodecErrorKind,

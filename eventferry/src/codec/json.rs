@@ -11,6 +11,22 @@ use crate::schema::{Schema, SchemaKind};
 /// Payloads as JSON, described by JSON Schema (draft 2020-12).
 ///
 /// Reading needs the feature `json`. Writing needs `json-schema` as well: without the checker that comes with it, no event is written.
+///
+/// # Examples
+/// ```
+/// use eventferry::codec::{CodecErrorKind, Decode, Format, Json};
+///
+/// #[derive(serde::Deserialize)]
+/// struct OrderPaid { cents: u32 }
+///
+/// let paid: OrderPaid = Json::decode(br#"{"cents":500}"#)?;
+/// assert_eq!((paid.cents, Json::CONTENT_TYPE), (500, "application/json"));
+///
+/// let error = <Json as Decode<'_, OrderPaid>>::decode(br#"{"cents":"4111 1111"}"#).err().ok_or("it was read")?;
+/// assert_eq!((error.kind(), error.place()), (CodecErrorKind::Decode, Some((1, 20))));
+/// assert!(!error.to_string().contains("4111"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Json;

@@ -135,6 +135,31 @@ pub enum Contract {
 pub type Checker = Option<Box<dyn Check>>;
 
 /// A format that can say what an `E` looks like.
+///
+/// # Examples
+/// A format of one's own that says what it looks like, and checks nothing:
+/// ```
+/// use eventferry::codec::{Checker, CodecError, Contract, Describe, Encode, Format};
+///
+/// struct Lines;
+///
+/// impl Format for Lines {
+///     const CONTENT_TYPE: &'static str = "text/plain";
+/// }
+///
+/// impl Encode<Vec<String>> for Lines {
+///     fn encode(lines: &Vec<String>) -> Result<Vec<u8>, CodecError> { Ok(lines.join("\n").into_bytes()) }
+/// }
+///
+/// impl Describe<Vec<String>> for Lines {
+///     fn schema(_: Contract) -> String { "lines of text".to_owned() }
+///     fn checker(_: Contract) -> Result<Checker, CodecError> { Ok(None) }
+/// }
+///
+/// assert_eq!(Lines::encode(&vec!["a".to_owned(), "b".to_owned()])?, b"a\nb");
+/// assert_eq!(<Lines as Describe<Vec<String>>>::registered(), None);
+/// # Ok::<(), CodecError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{E}` has no schema in the format `{Self}`",
     note = "JSON needs `#[derive(schemars::JsonSchema)]` on the event",

@@ -121,6 +121,9 @@ where
 }
 
 /// One version of one event, as it is exported.
+///
+/// # Examples
+/// [`Outbox::schemas`](crate::Outbox::schemas) lists them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventSchema {

@@ -141,6 +141,14 @@ impl HandlerError {
     }
 
     /// The error itself, with its causes.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::consume::HandlerError;
+    ///
+    /// let refused = HandlerError::from(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+    /// assert!(refused.into_error().downcast::<std::io::Error>().is_ok());
+    /// ```
     pub fn into_error(self) -> Box<dyn StdError + Send + Sync> {
         self.error
     }

@@ -26,6 +26,15 @@ use crate::event::Message;
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A broker's word that it has an event.
+///
+/// # Examples
+/// ```
+/// use eventferry::Delivery;
+///
+/// let delivery = Delivery::at(3, 1042);
+/// assert_eq!((delivery.partition, delivery.offset), (Some(3), Some(1042)));
+/// assert_eq!(Delivery::default().offset, None, "a broker that tells no place");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Delivery {

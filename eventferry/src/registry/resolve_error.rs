@@ -19,6 +19,9 @@ pub enum ResolveErrorKind {
 /// A message that was not read by a [`Resolver`](crate::registry::Resolver).
 ///
 /// The text never holds a value of the payload.
+///
+/// # Examples
+/// [`Resolver::decode`](crate::registry::Resolver::decode) shows how to decide about one.
 #[derive(Debug)]
 pub struct ResolveError(Cause);
 

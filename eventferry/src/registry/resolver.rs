@@ -114,6 +114,7 @@ impl<S: EventSet, R: SchemaRegistry> Resolver<S, R> {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    #[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("examples/resolver_decode.md"))]
     pub async fn decode<M: IncomingMessage + Sync + ?Sized>(&self, message: &M) -> Result<S, ResolveError> {
         let says_its_version = message
             .header(headers::EVENT_SCHEMA_ID)

@@ -226,6 +226,21 @@ impl RelayHandle {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// # Examples
+    /// In a test of a service, in place of sleeping:
+    /// ```
+    /// # use std::time::Duration;
+    /// # use eventferry::{publish::memory::MemoryPublisher, relay::Relay, store::memory::MemoryStore};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let relay = Relay::builder(MemoryStore::new(), MemoryPublisher::new()).build()?.start().await?;
+    /// let ready = relay.wait_for(|stats| stats.lanes > 0);
+    /// let stats = tokio::time::timeout(Duration::from_secs(10), ready).await??;
+    /// assert_eq!(stats.lanes, 64);
+    /// # relay.stop().await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn wait_for(&self, condition: impl FnMut(&Stats) -> bool) -> Result<Stats, RelayError> {
         let mut stats = self.stats.clone();
         match stats.wait_for(condition).await {
@@ -276,6 +291,20 @@ impl RelayHandle {
     ///
     /// # Cancel safety
     /// Dropping the future does not undo the stop.
+    ///
+    /// # Examples
+    /// When the process is asked to end:
+    /// ```
+    /// # use eventferry::{publish::memory::MemoryPublisher, relay::Relay, store::memory::MemoryStore};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let asked_to_end = std::future::ready(()); // tokio::signal::ctrl_c(), or SIGTERM
+    /// let relay = Relay::builder(MemoryStore::new(), MemoryPublisher::new()).build()?.start().await?;
+    /// asked_to_end.await;
+    /// let last = relay.stop().await?;
+    /// assert_eq!(last.known, 0, "nothing is left in memory");
+    /// # Ok(()) }
+    /// ```
     pub async fn stop(mut self) -> Result<Stats, RelayError> {
         self.ask_to_stop();
         if let Some(task) = self.task.take() {

@@ -22,6 +22,18 @@ pub enum RegistryErrorKind {
 /// A call to a schema registry that did not succeed.
 ///
 /// The text says what was attempted, on which subject or id; it never holds a credential.
+///
+/// # Examples
+/// ```
+/// use eventferry::schema::{RegistryError, RegistryErrorKind};
+///
+/// fn is_worth_repeating(error: &RegistryError) -> bool {
+///     matches!(error.kind(), RegistryErrorKind::Unavailable | RegistryErrorKind::Unauthorized)
+/// }
+///
+/// assert!(is_worth_repeating(&RegistryError::new(RegistryErrorKind::Unavailable, "failed to fetch schema 9: no answer")));
+/// assert!(!is_worth_repeating(&RegistryError::new(RegistryErrorKind::NotFound, "failed to fetch schema 9: there is none")));
+/// ```
 #[derive(Debug)]
 pub struct RegistryError {
     kind: RegistryErrorKind,

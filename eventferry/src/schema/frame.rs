@@ -42,6 +42,14 @@ pub fn put(id: SchemaId, schema: &Schema, payload: &[u8]) -> Vec<u8> {
 
 /// The id of a frame, and what follows it: the payload, for Protobuf behind a message's place ([`take_message_index`]). None if the bytes
 /// begin with no frame.
+///
+/// # Examples
+/// ```
+/// use eventferry::schema::{SchemaId, frame};
+///
+/// assert_eq!(frame::take(b"\0\0\0\x01\x02{}"), Some((SchemaId::new(258), &b"{}"[..])));
+/// assert_eq!(frame::take(b"{\"order_id\":7}"), None);
+/// ```
 pub fn take(bytes: &[u8]) -> Option<(SchemaId, &[u8])> {
     let (head, rest) = bytes.split_first_chunk::<5>()?;
     let [MAGIC, id @ ..] = *head else { return None };
@@ -49,6 +57,14 @@ pub fn take(bytes: &[u8]) -> Option<(SchemaId, &[u8])> {
 }
 
 /// The place of a Protobuf message in its file, and the payload behind it. None if the bytes begin with no such place.
+///
+/// # Examples
+/// ```
+/// use eventferry::schema::frame;
+///
+/// assert_eq!(frame::take_message_index(&[0, 8, 7]), Some((vec![0], &[8, 7][..])), "the first message, in its short form");
+/// assert_eq!(frame::take_message_index(&[2, 4, 8, 7]), Some((vec![2], &[8, 7][..])), "the third");
+/// ```
 pub fn take_message_index(bytes: &[u8]) -> Option<(Vec<u32>, &[u8])> {
     let (count, mut rest) = take_varint(bytes)?;
     if count == 0 {

@@ -39,6 +39,15 @@ impl Fingerprint {
     }
 
     /// The fingerprint of a text: 64 lower-case hexadecimal digits; none for any other text.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::schema::{Fingerprint, Schema, SchemaKind};
+    ///
+    /// let fingerprint = Schema::new(SchemaKind::Json, "OrderPaid", "{}").fingerprint();
+    /// assert_eq!(Fingerprint::parse(fingerprint.as_str()), Some(fingerprint));
+    /// assert_eq!(Fingerprint::parse("42"), None);
+    /// ```
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         is_hex.then(|| Self(text.to_owned()))

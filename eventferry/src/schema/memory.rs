@@ -54,6 +54,20 @@ impl MemoryRegistry {
     }
 
     /// Whether asking for the id of a schema that is not there registers it; off by default.
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use eventferry::schema::{Schema, SchemaKind, SchemaRegistry, Subject, memory::MemoryRegistry};
+    ///
+    /// let registry = MemoryRegistry::new().auto_register(true);
+    /// let schema = Schema::new(SchemaKind::Json, "OrderPaid", "{}");
+    /// let id = registry.id_of(&Subject::new("orders-OrderPaid"), &schema).await?;
+    /// assert_eq!((id.get(), registry.asked()), (1, 1));
+    /// # Ok::<(), eventferry::schema::RegistryError>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use = "the registry is returned, not changed in place"]
     pub fn auto_register(mut self, auto_register: bool) -> Self {
         self.auto_register = auto_register;

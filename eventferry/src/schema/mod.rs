@@ -60,6 +60,15 @@ impl SchemaKind {
 }
 
 /// A schema, as it is given to a registry.
+///
+/// # Examples
+/// ```
+/// use eventferry::schema::{Schema, SchemaKind};
+///
+/// let schema = Schema::new(SchemaKind::Avro, "shop.OrderPaid", r#"{"type":"record","name":"shop.OrderPaid","fields":[]}"#);
+/// assert_eq!((schema.kind.as_str(), schema.kind.extension()), ("AVRO", "avsc"));
+/// assert_ne!(schema.fingerprint(), Schema::new(SchemaKind::Avro, "shop.OrderPaid", "{}").fingerprint());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Schema {
@@ -94,6 +103,15 @@ impl Schema {
 }
 
 /// Another schema of a registry that a schema names.
+///
+/// # Examples
+/// ```
+/// use eventferry::schema::{Reference, Schema, SchemaKind, Subject};
+///
+/// let mut order = Schema::new(SchemaKind::Protobuf, "shop.OrderPaid", r#"import "money.proto";"#);
+/// order.references.push(Reference::new("money.proto", Subject::new("money"), 2));
+/// assert_eq!((order.references[0].name.as_str(), order.references[0].version), ("money.proto", 2));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reference {
@@ -145,6 +163,18 @@ pub trait SchemaRegistry: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use eventferry::schema::{Reference, RegistryErrorKind, SchemaRegistry, Subject, memory::MemoryRegistry};
+    ///
+    /// let nowhere = Reference::new("money.proto", Subject::new("money"), 2);
+    /// let error = MemoryRegistry::new().referenced(&nowhere).await.unwrap_err();
+    /// assert_eq!(error.kind(), RegistryErrorKind::NotFound);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     fn referenced(&self, reference: &Reference) -> impl Future<Output = Result<Schema, RegistryError>> + Send {
         let text = format!(
             "failed to follow the reference `{}`: this registry has no references",

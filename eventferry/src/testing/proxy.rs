@@ -133,6 +133,26 @@ impl TcpProxy {
     }
 
     /// Closes every connection that is open; new ones are made as before.
+    ///
+    /// # Examples
+    /// ```
+    /// # async fn run() -> std::io::Result<()> {
+    /// use eventferry::testing::proxy::TcpProxy;
+    /// use tokio::io::AsyncReadExt;
+    /// use tokio::net::{TcpListener, TcpStream};
+    ///
+    /// let server = TcpListener::bind("127.0.0.1:0").await?;
+    /// let proxy = TcpProxy::start(server.local_addr()?.to_string()).await?;
+    /// let mut client = TcpStream::connect(proxy.address()).await?;
+    /// let (_served, _) = server.accept().await?;
+    ///
+    /// proxy.cut();
+    /// let mut answer = Vec::new();
+    /// assert!(matches!(client.read_to_end(&mut answer).await, Ok(0) | Err(_)), "the connection is gone");
+    /// # Ok(()) }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run())?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn cut(&self) {
         self.state.send_modify(|state| state.cuts += 1);
     }

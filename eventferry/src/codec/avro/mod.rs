@@ -42,6 +42,7 @@ use crate::schema::{Schema, SchemaKind};
 ///
 /// What is stored was checked: decimals fit their precision, uuids and texts are what they say, enums have the symbol. What is read is
 /// walked through first, so that no length in it asks for memory that the payload does not pay for.
+#[cfg_attr(feature = "derive", doc = include_str!("examples/avro.md"))]
 pub struct Avro<S = Derived>(PhantomData<fn() -> S>);
 
 impl<S> fmt::Debug for Avro<S> {

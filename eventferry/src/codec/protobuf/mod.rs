@@ -28,6 +28,32 @@ use crate::schema::{Schema, SchemaKind};
 /// `F` is the file that describes the message; the derive makes it of `schema = "…"`. The type comes from prost, generated or written by
 /// hand, and is compared with the file when the set is made. What is stored was checked against the file: no field it does not declare,
 /// no number an enum of it has not.
+///
+/// # Examples
+/// Without the derive, which writes the file's type from `schema = "order.proto"`:
+/// ```
+/// use eventferry::codec::protobuf::ProtoFile;
+/// use eventferry::codec::{Contract, Decode, Describe, Encode, Protobuf};
+///
+/// struct OrderProto;
+///
+/// impl ProtoFile for OrderProto {
+///     const PATH: &'static str = "order.proto";
+///     const TEXT: &'static str = r#"syntax = "proto3"; package shop; message OrderPaid { uint64 order_id = 1; }"#;
+///     const MESSAGE: &'static str = "OrderPaid";
+/// }
+///
+/// #[derive(Clone, PartialEq, prost::Message)]
+/// struct OrderPaid {
+///     #[prost(uint64, tag = "1")]
+///     order_id: u64,
+/// }
+///
+/// let bytes = Protobuf::<OrderProto>::encode(&OrderPaid { order_id: 7 })?;
+/// assert_eq!((&bytes[..], Protobuf::<OrderProto>::decode(&bytes)?), (&[8, 7][..], OrderPaid { order_id: 7 }));
+/// assert!(<Protobuf<OrderProto> as Describe<OrderPaid>>::checker(Contract::Written).is_ok(), "the type fits the file");
+/// # Ok::<(), eventferry::codec::CodecError>(())
+/// ```
 pub struct Protobuf<F>(PhantomData<fn() -> F>);
 
 impl<F> fmt::Debug for Protobuf<F> {

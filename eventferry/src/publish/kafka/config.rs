@@ -84,6 +84,22 @@ impl KafkaPublisherBuilder {
     /// Half of it is the client's; the rest is for questions about the topic, and for trying alone an event that costs connections.
     /// The relay's own `publish_deadline` must not be shorter: it would drop each call before an event that makes the broker close its connection
     /// could be told from an outage.
+    ///
+    /// # Examples
+    /// The relay gives a call a little more time than the publisher takes:
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use eventferry::publish::kafka::KafkaPublisher;
+    /// # #[cfg(feature = "relay")] {
+    /// use eventferry::{relay::Relay, store::memory::MemoryStore};
+    ///
+    /// let publisher = KafkaPublisher::builder("kafka-1:9092").publish_deadline(Duration::from_secs(20)).build()?;
+    /// let relay = Relay::builder(MemoryStore::new(), publisher).publish_deadline(Duration::from_secs(25)).build();
+    /// assert!(relay.is_ok());
+    /// # }
+    /// # Ok::<(), eventferry::PublishError>(())
+    /// ```
     pub fn publish_deadline(mut self, deadline: Duration) -> Self {
         self.settings.publish_deadline = deadline;
         self
@@ -135,6 +151,17 @@ impl KafkaPublisherBuilder {
     /// Sets what the transactional ids begin with; `eventferry` by default.
     ///
     /// The whole of one is `PREFIX-OUTBOX-GROUP`. Every relay of an outbox must use the same prefix: the id is what fences a relay that was replaced.
+    ///
+    /// # Examples
+    /// Two environments on one cluster, whose outboxes were copied from one another and so have one identity:
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use eventferry::publish::kafka::KafkaPublisher;
+    ///
+    /// let staging = KafkaPublisher::builder("kafka-1:9092").transactions(Duration::from_secs(60)).transactional_id_prefix("staging");
+    /// assert!(staging.build().is_ok());
+    /// ```
     pub fn transactional_id_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.transactional_id_prefix = prefix.into();
         self

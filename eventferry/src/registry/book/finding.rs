@@ -88,6 +88,7 @@ impl fmt::Display for Finding {
 }
 
 /// A set that does not agree with its book.
+#[cfg_attr(all(feature = "derive", feature = "json"), doc = include_str!("../examples/book_error.md"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BookError {
     set: &'static str,

@@ -25,6 +25,7 @@ const OURS: [&str; 6] = [
 /// Builds a [`ConfluentRegistry`].
 ///
 /// `Debug` shows neither credentials nor the values of headers.
+#[doc = include_str!("examples/builder.md")]
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ConfluentRegistryBuilder {
@@ -91,6 +92,7 @@ impl ConfluentRegistryBuilder {
     }
 
     /// The same with a token that changes: `token` is called before every request and must not block.
+    #[doc = include_str!("examples/bearer_auth_from.md")]
     pub fn bearer_auth_from(mut self, token: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.credentials = Credentials::BearerFrom(Arc::new(token));
         self
@@ -162,6 +164,7 @@ impl ConfluentRegistryBuilder {
     ///
     /// # Errors
     /// [`RegistryErrorKind::Invalid`] naming the setting, and nothing of what it holds.
+    #[doc = include_str!("examples/build.md")]
     pub fn build(self) -> Result<ConfluentRegistry, RegistryError> {
         let endpoints = self.endpoints()?;
         let https = endpoints.iter().any(Endpoint::is_https);

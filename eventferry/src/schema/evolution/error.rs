@@ -16,6 +16,15 @@ pub enum EvolutionErrorKind {
 }
 
 /// Two schemas that could not be compared.
+///
+/// # Examples
+/// ```
+/// use eventferry::schema::evolution::{EvolutionErrorKind, compare};
+/// use eventferry::schema::{Schema, SchemaKind};
+///
+/// let (json, avro) = (Schema::new(SchemaKind::Json, "OrderPaid", "{}"), Schema::new(SchemaKind::Avro, "OrderPaid", "{}"));
+/// assert_eq!(compare(&json, &avro).unwrap_err().kind(), EvolutionErrorKind::DifferentKinds);
+/// ```
 #[derive(Debug)]
 pub struct EvolutionError {
     kind: EvolutionErrorKind,

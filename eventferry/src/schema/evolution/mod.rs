@@ -197,6 +197,7 @@ impl fmt::Display for Compatibility {
 /// All differences between two versions of a schema.
 ///
 /// Shown, it is a line for the verdict and a line for each difference.
+#[cfg_attr(feature = "json", doc = include_str!("examples/evolution.md"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evolution {
     differences: Vec<Difference>,

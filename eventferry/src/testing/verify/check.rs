@@ -55,6 +55,22 @@ impl Checker {
     }
 
     /// Makes it a violation if an aggregate stands still for longer than this after the last disturbance within its stall is over.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use eventferry::MessageId;
+    /// use eventferry::testing::verify::{Arrivals, Checker, Journal};
+    ///
+    /// let (at, id) = (|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s), MessageId::random());
+    /// let (mut journal, mut arrivals) = (Journal::new(), Arrivals::new());
+    /// journal.commit("order-7", id, at(0));
+    /// arrivals.event("order-7", id, at(60), (0, 0));
+    ///
+    /// let checker = Checker::new().patience(Duration::from_secs(30));
+    /// assert_eq!(checker.check(&journal, &arrivals).stalled, 1);
+    /// assert!(checker.disturbed(at(5), at(40)).check(&journal, &arrivals).holds(), "the broker was away until second 40");
+    /// ```
     pub fn patience(mut self, longest: Duration) -> Self {
         self.patience = Some(longest);
         self

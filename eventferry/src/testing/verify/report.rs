@@ -8,6 +8,9 @@ use crate::testing::verify::history::History;
 /// What came of a comparison.
 ///
 /// `Display` prints a small table, and below it the shortest histories of what was wrong.
+///
+/// # Examples
+/// [`Checker`](crate::testing::verify::Checker) makes one, and shows its numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "a report says whether the promises held"]

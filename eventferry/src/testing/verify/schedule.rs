@@ -159,6 +159,15 @@ impl Fault {
     }
 
     /// The faults whose name begins so: `kill` names three, `stall-relays-broker-down` one.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventferry::testing::verify::Fault;
+    ///
+    /// assert_eq!(Fault::named("kill").len(), 3);
+    /// assert_eq!(Fault::named("stall-relays-broker-down").len(), 1);
+    /// assert!(Fault::named("flood").is_empty());
+    /// ```
     pub fn named(prefix: &str) -> Vec<Self> {
         let named = Self::ALL.iter().filter(|fault| fault.to_string().starts_with(prefix));
         named.copied().collect()
@@ -253,6 +262,17 @@ impl Schedule {
     }
 
     /// Every beginning and end, in order of time: when, the number of the act, and which of the two.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use eventferry::testing::verify::{Fault, Schedule, Turn};
+    ///
+    /// let plan = Schedule::plan(7, Duration::from_secs(60), Duration::from_secs(3), 3, Fault::ALL);
+    /// let turns = plan.turns();
+    /// assert_eq!(turns.len(), plan.acts().len() * 2, "each begins and ends");
+    /// assert!(turns.is_sorted_by_key(|(at, _, _)| *at) && turns[0].2 == Turn::Begin);
+    /// ```
     pub fn turns(&self) -> Vec<(Duration, usize, Turn)> {
         let mut turns = Vec::with_capacity(2 * self.acts.len());
         for (number, act) in self.acts.iter().enumerate() {
