@@ -70,7 +70,6 @@ async fn pages(outbox: &Outbox, until: i64) -> u64 {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "the figures belong to the report of a run")]
 async fn what_was_purged_and_is_not_vacuumed_yet_makes_no_statement_long() {
     const ROWS: u32 = 200_000;
     let outbox = fresh!("outbox");
