@@ -9,6 +9,7 @@ const SKIPPED: &str = "it counts as lost what the reader does not know or what h
 const NAMES: &str = "it holds names to be part of the contract; the wire has numbers only (the JSON form of Protobuf has names)";
 const TYPES: &str = "it allows no other type or label at all; every value that one writes the other reads unchanged";
 const ONEOF: &str = "it looks at each field by itself; of two members that one side may write together the other keeps only the last";
+const ALIAS: &str = "its check finds a field by its own name or any alias, for each field anew; a reader gives the writer's field one name, and the other field is not there";
 const REQUIRED: &str = "it refuses every change of a required field; the reader that does not demand it reads what the other wrote";
 
 /// The language, the change, the registry's answer, and why it is not ours.
@@ -31,11 +32,20 @@ pub(super) const DIFFERENCES: &[(SchemaKind, &str, Compatibility, &str)] = &[
         Backward,
         "it does not see that two alternatives allow a value, which `oneOf` then forbids",
     ),
+    (
+        Json,
+        "null allowed in a list",
+        None,
+        "of a list's items it compares the types as words; of members it does see that one was added",
+    ),
+    (Avro, "field renamed, with an alias, and its old name used again", Full, ALIAS),
+    (Avro, "one field became two, with one alias", Backward, ALIAS),
     (Avro, "string became bytes", Full, DATA),
     (Avro, "bytes became string", Full, DATA),
     (Avro, "logical type added: date", Full, LOGICAL),
     (Avro, "logical type removed: date", Full, LOGICAL),
     (Avro, "logical type added: uuid", Full, LOGICAL),
+    (Avro, "logical type removed: uuid", Full, LOGICAL),
     (Avro, "timestamp-millis became timestamp-micros", Full, LOGICAL),
     (Avro, "decimal of another scale", Full, LOGICAL),
     (Avro, "decimal of another precision", Full, LOGICAL),
@@ -56,7 +66,22 @@ pub(super) const DIFFERENCES: &[(SchemaKind, &str, Compatibility, &str)] = &[
         None,
         "it refuses it in both directions; only readers of older events meet the number's other meaning",
     ),
+    (
+        Protobuf,
+        "reservation removed",
+        Forward,
+        "it lets no reservation go; between these two versions nothing has the number",
+    ),
+    (Protobuf, "repeated field added", Backward, SKIPPED),
+    (Protobuf, "map added", Backward, SKIPPED),
+    (Protobuf, "oneof added", Backward, SKIPPED),
+    (Protobuf, "field became one of two", Backward, SKIPPED),
+    (Protobuf, "field of Google's added", Backward, SKIPPED),
     (Protobuf, "field of a nested message added", Backward, SKIPPED),
+    (Protobuf, "field of a nested message removed", Forward, SKIPPED),
+    (Protobuf, "field added to a value of a map", Backward, SKIPPED),
+    (Protobuf, "value of an enum added in a list", Backward, SKIPPED),
+    (Protobuf, "value of an enum removed, number and name reserved", Forward, SKIPPED),
     (Protobuf, "field added to a oneof", Backward, SKIPPED),
     (Protobuf, "field removed from a oneof", Forward, SKIPPED),
     (Protobuf, "value of an enum added", Backward, SKIPPED),
@@ -67,6 +92,8 @@ pub(super) const DIFFERENCES: &[(SchemaKind, &str, Compatibility, &str)] = &[
     (Protobuf, "message renamed", None, NAMES),
     (Protobuf, "nested message renamed", None, NAMES),
     (Protobuf, "value of an enum renamed", None, NAMES),
+    (Protobuf, "number of an enum used for another value", None, NAMES),
+    (Protobuf, "nested message moved out", None, NAMES),
     (Protobuf, "int32 became int64", None, TYPES),
     (Protobuf, "int64 became int32", None, TYPES),
     (Protobuf, "uint32 became int64", None, TYPES),
@@ -79,6 +106,8 @@ pub(super) const DIFFERENCES: &[(SchemaKind, &str, Compatibility, &str)] = &[
     (Protobuf, "field with presence became repeated", None, TYPES),
     (Protobuf, "field of a repeated message widened", None, TYPES),
     (Protobuf, "values of a map widened", None, TYPES),
+    (Protobuf, "items widened", None, TYPES),
+    (Protobuf, "field of Google's became repeated", None, TYPES),
     (Protobuf, "list of entries became a map", None, TYPES),
     (Protobuf, "presence added", None, TYPES),
     (Protobuf, "presence removed", None, TYPES),
@@ -88,6 +117,13 @@ pub(super) const DIFFERENCES: &[(SchemaKind, &str, Compatibility, &str)] = &[
     (Protobuf, "proto2: required field added", None, REQUIRED),
     (Protobuf, "proto2: required field removed", None, REQUIRED),
     (Protobuf, "proto2: optional became required", None, REQUIRED),
+    (Protobuf, "proto2: required became optional", None, REQUIRED),
+    (
+        Protobuf,
+        "proto2: group became a message",
+        Backward,
+        "it does not look at groups; on the wire one has another form than a message",
+    ),
     (
         Protobuf,
         "another message of the file changed",

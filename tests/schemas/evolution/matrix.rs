@@ -31,7 +31,14 @@ async fn answer(url: &str, case: &Case) -> Compatibility {
             &serde_json::json!({"compatibility": level}),
         )
         .await;
-        let said = call(url, "POST", &format!("/compatibility/subjects/{subject}/versions/latest"), &new).await;
+        let path = format!("/compatibility/subjects/{subject}/versions/latest");
+        let said = ask(url, "POST", &path, Some(&new.to_string())).await.expect("the registry answers");
+        // A reader's field that two of the writer's are makes the registry call the schema invalid, where it compares and not where it registers.
+        if said.status == 422 {
+            continue;
+        }
+        assert_eq!(said.status, 200, "{}: {}", case.change, said.body);
+        let said: serde_json::Value = serde_json::from_str(&said.body).expect("JSON");
         *answer = said["is_compatible"].as_bool().expect("an answer");
     }
     of(answers)
@@ -55,7 +62,9 @@ fn in_2020_12(case: &Case) -> [Schema; 2] {
                 "http://json-schema.org/draft-07/schema#",
                 "https://json-schema.org/draft/2020-12/schema",
             )
-            .replace("definitions", "$defs");
+            .replace("definitions", "$defs")
+            .replace(r#""items": ["#, r#""prefixItems": ["#)
+            .replace("additionalItems", "items");
         assert!(text != schema.text && !text.contains("draft-07"), "{text}");
         schema.text = text;
         schema

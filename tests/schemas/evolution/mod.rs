@@ -7,6 +7,7 @@ mod differences;
 mod matrix;
 mod random_avro;
 mod random_json;
+mod told;
 mod wire;
 
 /// Seeds from `EVENTFERRY_SEED`, or from 1; `EVENTFERRY_EVOLUTION_SEEDS` multiplies them, for long runs by hand.

@@ -3,11 +3,12 @@
 use eventferry::DecodeErrorKind;
 use eventferry::Message;
 use eventferry::registry::ResolveErrorKind;
+use eventferry::schema::memory::MemoryRegistry;
 use eventferry::schema::{Reference, RegistryError, RegistryErrorKind, Schema, SchemaKind, Subject, frame};
 use eventferry_tests::registry_front::{Answer, Front};
 use prost::Message as _;
 
-use super::{AvroPlaced, JsonPlaced, Line, ProtoPlaced, ShopEvent, ShopEvents};
+use super::{AvroPlaced, Held, JsonPlaced, Line, ProtoPlaced, ShopEvent, ShopEvents};
 use crate::{chain, client, fresh, register, registry, subject};
 
 /// What a service of another language writes: a schema that names a second one, that second one, and a payload.
@@ -145,6 +146,32 @@ async fn a_schema_that_refers_to_others_is_read_and_asked_for_what_it_needs_once
             expected.push(format!("GET /subjects/{}/versions/1", theirs.outer.references[0].subject));
         }
         assert_eq!(front.asked(), expected);
+    }
+}
+
+/// Some clients register Google's files as well, and refer to them.
+#[tokio::test]
+async fn a_file_of_ours_is_ours_though_its_imports_of_google_s_are_references() {
+    let registry = MemoryRegistry::new();
+    let resolver = ShopEvents::new().unwrap().resolving(registry.clone());
+    let first = ShopEvents::schemas().into_iter().find(|schema| schema.name == "Held").unwrap();
+    let first = first.registered.unwrap();
+    for (import, reason) in [
+        ("google/protobuf/timestamp.proto", "unknown"),
+        // What else is in it is not known, so it may be anybody's: read as our latest version.
+        ("shop/other.proto", ""),
+    ] {
+        let mut theirs = first.clone();
+        theirs.text = first.text.replace("message Held", &format!("import \"{import}\";\nmessage Held"));
+        theirs.references = vec![Reference::new(import, Subject::new(import), 1)];
+        let id = registry.register(&Subject::new("held-value"), &theirs);
+        let message = Message::new("held", frame::put(id, &theirs, b"\x0a\x01a"));
+        let (order_id, reason) = ("a".to_owned(), reason.to_owned());
+        assert_eq!(
+            resolver.decode(&message).await.unwrap(),
+            ShopEvent::Held(Held { order_id, reason }),
+            "{import}"
+        );
     }
 }
 

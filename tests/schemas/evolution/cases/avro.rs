@@ -19,6 +19,10 @@ pub(super) fn rows() -> Vec<Case> {
     };
     let id = r#"{"name": "id", "type": "string"}"#;
     let with = |more: &str| record(&format!("{id}, {more}"));
+    let aliased = |name: &str, alias: &str| match alias {
+        "" => format!(r#"{{"name": "{name}", "type": "int"}}"#),
+        alias => format!(r#"{{"name": "{name}", "type": "int", "aliases": ["{alias}"]}}"#),
+    };
     let symbols = |list: &str, more: &str| format!(r#"{{"type": "enum", "name": "E", "symbols": [{list}]{more}}}"#);
     let fixed = |name: &str, size: u8| format!(r#"{{"type": "fixed", "name": "{name}", "size": {size}}}"#);
     let inner = |fields: &str| format!(r#"{{"type": "record", "name": "Inner", "fields": [{fields}]}}"#);
@@ -195,6 +199,137 @@ pub(super) fn rows() -> Vec<Case> {
             named("Order", "").replace(r#""shop""#, r#""store""#),
             Full,
         ),
+        case(
+            "default removed",
+            with(r#"{"name": "n", "type": "int", "default": 2}"#),
+            with(r#"{"name": "n", "type": "int"}"#),
+            Full,
+        ),
+        case(
+            "field without a default became one that may be null, null by default",
+            with(r#"{"name": "n", "type": "int"}"#),
+            with(r#"{"name": "n", "type": ["null", "int"], "default": null}"#),
+            Backward,
+        ),
+        case(
+            "field that may be null became one with a default",
+            with(r#"{"name": "n", "type": ["null", "int"], "default": null}"#),
+            with(r#"{"name": "n", "type": "int", "default": 0}"#),
+            Forward,
+        ),
+        case("alias added", record(&aliased("b", "")), record(&aliased("b", "a")), Full),
+        case("alias removed", record(&aliased("b", "a")), record(&aliased("b", "")), Full),
+        case(
+            "field renamed, each with the other's name as an alias",
+            record(&aliased("a", "b")),
+            record(&aliased("b", "a")),
+            Full,
+        ),
+        case(
+            "field renamed, with an alias, and its old name used again",
+            record(&aliased("a", "")),
+            record(&format!(r#"{{"name": "a", "type": "int", "default": 0}}, {}"#, aliased("b", "a"))),
+            Forward,
+        ),
+        case(
+            "name of an alias used for another field",
+            record(&aliased("b", "a")),
+            record(&format!(r#"{{"name": "a", "type": "int", "default": 0}}, {}"#, aliased("b", "a"))),
+            Backward,
+        ),
+        case(
+            "names of two fields given on, with aliases",
+            record(&format!(r#"{}, {{"name": "c", "type": "int", "default": 0}}"#, aliased("b", ""))),
+            record(&format!("{}, {}", aliased("b", "c"), aliased("a", "b"))),
+            Forward,
+        ),
+        case(
+            "two fields became one, with aliases",
+            record(&format!("{}, {}", aliased("a", ""), aliased("b", ""))),
+            record(r#"{"name": "c", "type": "int", "aliases": ["a", "b"]}"#),
+            None,
+        ),
+        case(
+            "one field became two, with one alias",
+            record(&aliased("a", "")),
+            record(&format!("{}, {}", aliased("b", "a"), aliased("c", "a"))),
+            None,
+        ),
+        field("field became a union", r#""string""#, r#"["string", "int"]"#, Backward),
+        field("union became one of its branches", r#"["string", "int"]"#, r#""string""#, Forward),
+        field(
+            "record became a branch of a union",
+            &inner(r#"{"name": "x", "type": "int"}"#),
+            &format!(r#"[{}, "string"]"#, inner(r#"{"name": "x", "type": "int"}"#)),
+            Backward,
+        ),
+        field("string became an enum", r#""string""#, &symbols(r#""X""#, ""), None),
+        field("symbol renamed", &symbols(r#""X", "Y""#, ""), &symbols(r#""X", "Z""#, ""), None),
+        field(
+            "symbol renamed, the new one has a default",
+            &symbols(r#""X", "Y""#, ""),
+            &symbols(r#""X", "Z""#, r#", "default": "X""#),
+            Backward,
+        ),
+        field(
+            "default of an enum removed",
+            &symbols(r#""X", "Y""#, r#", "default": "X""#),
+            &symbols(r#""X", "Y""#, ""),
+            Full,
+        ),
+        field(
+            "symbol added in a list",
+            &array(&symbols(r#""X""#, "")),
+            &array(&symbols(r#""X", "Y""#, "")),
+            Backward,
+        ),
+        field("items narrowed", &array(r#""long""#), &array(r#""int""#), Forward),
+        field(
+            "null allowed in a list",
+            &array(r#""string""#),
+            &array(r#"["null", "string"]"#),
+            Backward,
+        ),
+        field("values of a map narrowed", &map(r#""long""#), &map(r#""int""#), Forward),
+        field("values of a map of another type", &map(r#""string""#), &map(r#""int""#), None),
+        field("value became a list", r#""string""#, &array(r#""string""#), None),
+        field(
+            "record became a map",
+            &inner(r#"{"name": "x", "type": "int"}"#),
+            &map(r#""int""#),
+            None,
+        ),
+        field(
+            "field of an item renamed, with an alias",
+            &array(&inner(r#"{"name": "x", "type": "int"}"#)),
+            &array(&inner(r#"{"name": "y", "type": "int", "aliases": ["x"]}"#)),
+            Backward,
+        ),
+        field(
+            "field of a nested record of another type",
+            &inner(r#"{"name": "x", "type": "int"}"#),
+            &inner(r#"{"name": "x", "type": "string"}"#),
+            None,
+        ),
+        field(
+            "nested record renamed",
+            &inner(r#"{"name": "x", "type": "int"}"#),
+            &inner(r#"{"name": "x", "type": "int"}"#).replace("Inner", "Other"),
+            None,
+        ),
+        field(
+            "nested record renamed, with an alias",
+            &inner(r#"{"name": "x", "type": "int"}"#),
+            &inner(r#"{"name": "x", "type": "int"}"#).replace(r#""Inner""#, r#""Other", "aliases": ["Inner"]"#),
+            Backward,
+        ),
+        field(
+            "enum renamed, with an alias",
+            &symbols(r#""X""#, ""),
+            &symbols(r#""X""#, r#", "aliases": ["E"]"#).replace(r#""name": "E""#, r#""name": "F""#),
+            Backward,
+        ),
+        field("logical type removed: uuid", &logical("string", "uuid"), r#""string""#, None),
         case("recursive type widened", tree("int"), tree("long"), Backward),
         field("logical type added: date", r#""int""#, &logical("int", "date"), Backward),
         field("logical type removed: date", &logical("int", "date"), r#""int""#, Forward),

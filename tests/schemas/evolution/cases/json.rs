@@ -21,7 +21,7 @@ fn open(members: &str, required: &str) -> String {
 }
 
 /// A closed object whose one member is of a schema.
-fn member(schema: &str) -> String {
+pub(super) fn member(schema: &str) -> String {
     closed(&format!(r#""a": {schema}"#), r#""a""#)
 }
 
@@ -323,6 +323,94 @@ pub(super) fn rows() -> Vec<Case> {
             r#"{"type": "string"}"#,
             r#"{"type": "string", "not": {"const": "x"}}"#,
             Forward,
+        ),
+        inner(
+            "type became one of two",
+            r#"{"type": "string"}"#,
+            r#"{"type": ["string", "integer"]}"#,
+            Backward,
+        ),
+        inner(
+            "one of two types removed",
+            r#"{"type": ["string", "integer"]}"#,
+            r#"{"type": "string"}"#,
+            Forward,
+        ),
+        inner(
+            "default added",
+            r#"{"type": "integer"}"#,
+            r#"{"type": "integer", "default": 1}"#,
+            Full,
+        ),
+        inner(
+            "default removed",
+            r#"{"type": "integer", "default": 1}"#,
+            r#"{"type": "integer"}"#,
+            Full,
+        ),
+        inner(
+            "title changed",
+            r#"{"type": "integer", "title": "a"}"#,
+            r#"{"type": "integer", "title": "b"}"#,
+            Full,
+        ),
+        inner("boolean became string", r#"{"type": "boolean"}"#, r#"{"type": "string"}"#, None),
+        inner(
+            "string became an enum",
+            r#"{"type": "string"}"#,
+            r#"{"type": "string", "enum": ["x"]}"#,
+            Forward,
+        ),
+        inner(
+            "enum became string",
+            r#"{"type": "string", "enum": ["x"]}"#,
+            r#"{"type": "string"}"#,
+            Backward,
+        ),
+        inner(
+            "value of an enum renamed",
+            r#"{"enum": ["x", "y"]}"#,
+            r#"{"enum": ["x", "z"]}"#,
+            None,
+        ),
+        inner("constant became an enum", r#"{"const": "x"}"#, r#"{"enum": ["x", "y"]}"#, Backward),
+        inner(
+            "maximum added",
+            r#"{"type": "number"}"#,
+            r#"{"type": "number", "maximum": 9}"#,
+            Forward,
+        ),
+        inner(
+            "exclusive minimum became inclusive",
+            r#"{"type": "number", "exclusiveMinimum": 1}"#,
+            r#"{"type": "number", "minimum": 1}"#,
+            Backward,
+        ),
+        inner(
+            "minLength removed",
+            r#"{"type": "string", "minLength": 1}"#,
+            r#"{"type": "string"}"#,
+            Backward,
+        ),
+        inner(
+            "maxLength added",
+            r#"{"type": "string"}"#,
+            r#"{"type": "string", "maxLength": 3}"#,
+            Forward,
+        ),
+        inner(
+            "format removed",
+            r#"{"type": "string", "format": "date-time"}"#,
+            r#"{"type": "string"}"#,
+            Backward,
+        ),
+        case(
+            "definition renamed",
+            recursive("integer"),
+            recursive("integer")
+                .replace("definitions/T", "definitions/U")
+                .replace(r#"{"T":"#, r#"{"U":"#),
+            Full,
         ),
         case("recursive type widened", recursive("integer"), recursive("number"), Backward),
         case("the same text", closed(note, ""), closed(note, ""), Full),

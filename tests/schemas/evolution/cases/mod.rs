@@ -2,6 +2,7 @@
 
 mod avro;
 mod json;
+mod json_shapes;
 mod protobuf;
 
 use eventferry::schema::evolution::Compatibility;
@@ -48,7 +49,10 @@ impl Case {
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    let mut cases: Vec<_> = [json::rows(), avro::rows(), protobuf::rows()].into_iter().flatten().collect();
+    let mut cases: Vec<_> = [json::rows(), json_shapes::rows(), avro::rows(), protobuf::rows()]
+        .into_iter()
+        .flatten()
+        .collect();
     for (kind, change, answer, why) in DIFFERENCES {
         let case = cases.iter_mut().find(|case| case.kind == *kind && case.change == *change);
         let case = case.unwrap_or_else(|| panic!("no row is called `{change}`"));

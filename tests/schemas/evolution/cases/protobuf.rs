@@ -13,6 +13,12 @@ fn proto2(body: &str) -> String {
     format!("syntax = \"proto2\";\npackage shop;\n\nmessage Order {{\n{body}\n}}\n")
 }
 
+/// A file that imports Google's own.
+fn imported(body: &str) -> String {
+    let imports = "import \"google/protobuf/timestamp.proto\";\nimport \"google/protobuf/duration.proto\";\n\nmessage";
+    proto(body).replacen("message", imports, 1)
+}
+
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn rows() -> Vec<Case> {
     let case = |change, old: &str, new: &str, ours| Case::new(SchemaKind::Protobuf, change, proto(old), proto(new), ours);
@@ -21,6 +27,7 @@ pub(super) fn rows() -> Vec<Case> {
         Case::new(SchemaKind::Protobuf, change, one(old), one(new), ours)
     };
     let two = |change, old: &str, new: &str, ours| Case::new(SchemaKind::Protobuf, change, proto2(old), proto2(new), ours);
+    let imports = |change, old: &str, new: &str, ours| Case::new(SchemaKind::Protobuf, change, imported(old), imported(new), ours);
     let nested = |inner: &str, label: &str| format!("  message Line {{ {inner} }}\n  {label}Line line = 1;");
     let state = |values: &str| format!("  enum State {{ NONE = 0; {values} }}\n  State state = 1;");
     vec![
@@ -182,6 +189,136 @@ pub(super) fn rows() -> Vec<Case> {
             "  oneof c { string a = 1; string b = 2; }",
             "  string a = 1;\n  string b = 2;",
             Backward,
+        ),
+        case(
+            "repeated field added",
+            "  string a = 1;",
+            "  string a = 1;\n  repeated string b = 2;",
+            Full,
+        ),
+        case("map added", "  string a = 1;", "  string a = 1;\n  map<string, int32> b = 2;", Full),
+        case(
+            "oneof added",
+            "  string a = 1;",
+            "  string a = 1;\n  oneof c { string b = 2; int32 d = 3; }",
+            Full,
+        ),
+        case(
+            "field became one of two",
+            "  string a = 1;",
+            "  oneof c { string a = 1; int32 b = 2; }",
+            Full,
+        ),
+        case("reservation removed", "  reserved 2;\n  string a = 1;", "  string a = 1;", Full),
+        field("items widened", "repeated int32", "repeated int64", Backward),
+        field("items of another type", "repeated string", "repeated int32", None),
+        field("keys of a map of another type", "map<string, int32>", "map<int32, int32>", None),
+        case(
+            "field added to a value of a map",
+            "  message Line { string a = 1; }\n  map<string, Line> lines = 1;",
+            "  message Line { string a = 1; string b = 2; }\n  map<string, Line> lines = 1;",
+            Full,
+        ),
+        case(
+            "field of a nested message removed",
+            &nested("string a = 1; string b = 2;", ""),
+            &nested("string a = 1;", ""),
+            Full,
+        ),
+        case(
+            "nested message moved out",
+            &nested("string a = 1;", ""),
+            "  Line line = 1;\n}\nmessage Line {\n  string a = 1;",
+            Full,
+        ),
+        case("message became a field", &nested("string a = 1;", ""), "  string line = 1;", None),
+        case(
+            "value of an enum removed, number and name reserved",
+            &state("NEW = 1; PAID = 2;"),
+            &state("NEW = 1; reserved 2; reserved \"PAID\";"),
+            Full,
+        ),
+        case(
+            "number of an enum used for another value",
+            &state("NEW = 1; PAID = 2;"),
+            &state("NEW = 1; SENT = 2;"),
+            Full,
+        ),
+        case(
+            "value of an enum added in a list",
+            &state("NEW = 1;").replace("  State state", "  repeated State state"),
+            &state("NEW = 1; PAID = 2;").replace("  State state", "  repeated State state"),
+            Full,
+        ),
+        case(
+            "name in JSON changed",
+            "  string a = 1;",
+            "  string a = 1 [json_name = \"x\"];",
+            Full,
+        ),
+        case("field deprecated", "  string a = 1;", "  string a = 1 [deprecated = true];", Full),
+        imports(
+            "field of Google's added",
+            "  string a = 1;",
+            "  string a = 1;\n  google.protobuf.Timestamp b = 2;",
+            Full,
+        ),
+        imports(
+            "field of Google's of another type",
+            "  google.protobuf.Timestamp a = 1;",
+            "  google.protobuf.Duration a = 1;",
+            None,
+        ),
+        imports("time became number", "  google.protobuf.Timestamp a = 1;", "  int64 a = 1;", None),
+        imports(
+            "field of Google's became repeated",
+            "  google.protobuf.Timestamp a = 1;",
+            "  repeated google.protobuf.Timestamp a = 1;",
+            Backward,
+        ),
+        Case::new(
+            SchemaKind::Protobuf,
+            "import added that nothing uses",
+            proto("  string a = 1;"),
+            imported("  string a = 1;"),
+            Full,
+        ),
+        two(
+            "proto2: required became optional",
+            "  required string a = 1;",
+            "  optional string a = 1;",
+            Backward,
+        ),
+        two(
+            "proto2: default added",
+            "  optional int32 a = 1;",
+            "  optional int32 a = 1 [default = 2];",
+            Full,
+        ),
+        two(
+            "proto2: default removed",
+            "  optional int32 a = 1 [default = 1];",
+            "  optional int32 a = 1;",
+            Full,
+        ),
+        two(
+            "proto2: value of an enum removed",
+            "  enum State { NEW = 1; PAID = 2; }\n  optional State state = 1;",
+            "  enum State { NEW = 1; }\n  optional State state = 1;",
+            Forward,
+        ),
+        two(
+            "proto2: group became a message",
+            "  optional group Line = 1 { optional string a = 1; }",
+            "  message Line { optional string a = 1; }\n  optional Line line = 1;",
+            None,
+        ),
+        Case::new(
+            SchemaKind::Protobuf,
+            "proto2 became proto3",
+            proto2("  optional string a = 1;"),
+            proto("  optional string a = 1;"),
+            Full,
         ),
         two(
             "proto2: optional field added",
