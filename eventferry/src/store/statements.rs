@@ -33,6 +33,12 @@ pub(crate) fn statement(text: &'static str, table: &TableName) -> SqlStr {
     }
 }
 
+/// A statement that ends with a number.
+#[cfg(feature = "sqlite")]
+pub(crate) fn with_number(text: &'static str, number: i64) -> SqlStr {
+    AssertSqlSafe(Arc::<str>::from(format!("{text}{number}"))).into_sql_str()
+}
+
 /// The text with the table's name in place of `outbox`.
 ///
 /// A word `outbox`, or one beginning with `outbox_`, becomes the table's name with its schema; a word in which `outbox` is preceded by a

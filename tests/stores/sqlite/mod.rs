@@ -7,6 +7,7 @@ mod files;
 mod mistakes;
 mod plans;
 mod relayed;
+mod turn;
 mod writers;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Acks and verdicts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -17,12 +18,11 @@ const LONGEST_WAIT: Duration = Duration::from_hours(100 * 365 * 24);
 impl SqliteStore {
     pub(super) async fn settle(&self, rows: &[RowId], retention: Retention) -> Result<(), StoreError> {
         let statement = match retention {
-            Retention::Keep(_) => &self.sql.done_keep,
-            Retention::Delete => &self.sql.done_delete,
+            Retention::Keep(_) => self.sql.done_keep.clone(),
+            Retention::Delete => self.sql.done_delete.clone(),
         };
-        sqlx::query(statement.clone())
-            .bind(rows_as_json(rows))
-            .execute(&self.pool)
+        let rows = Arc::<str>::from(rows_as_json(rows));
+        self.write(move || sqlx::query(statement.clone()).bind(Arc::clone(&rows)))
             .await
             .map_err(|source| error("record deliveries in", &self.table, source))?;
         Ok(())
@@ -32,10 +32,9 @@ impl SqliteStore {
         let discarded = self.discard_asked(relay, verdicts).await?;
         let judged = verdicts.iter().filter(|verdict| verdict.fault != Fault::Discarded);
         let list: Vec<serde_json::Value> = judged.map(as_json).collect();
-        let changed = sqlx::query(self.sql.fail.clone())
-            .bind(relay.as_uuid())
-            .bind(serde_json::Value::from(list).to_string())
-            .fetch_all(&self.pool)
+        let (statement, list) = (self.sql.fail.clone(), Arc::<str>::from(serde_json::Value::from(list).to_string()));
+        let changed = self
+            .write(move || sqlx::query(statement.clone()).bind(relay.as_uuid()).bind(Arc::clone(&list)))
             .await
             .map_err(|source| error("record verdicts in", &self.table, source))?;
         let mut outcomes = discarded;

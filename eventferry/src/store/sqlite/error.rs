@@ -19,6 +19,11 @@ pub(super) fn error(attempted: &str, table: &TableName, source: sqlx::Error) -> 
     StoreError::new(kind, format!("failed to {attempted} `{table}`{advice}")).with_source(source)
 }
 
+/// Whether somebody else is writing.
+pub(super) fn is_contention(error: &sqlx::Error) -> bool {
+    kind(error) == StoreErrorKind::Contention
+}
+
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "a classifier of foreign errors: what it does not know is the database's"

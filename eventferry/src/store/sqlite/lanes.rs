@@ -24,23 +24,24 @@ fn as_json(leases: &[LaneLease]) -> String {
 impl SqliteStore {
     /// Registers the relay as alive.
     pub(super) async fn heartbeat(&self, relay: RelayId, doing: Doing) -> Result<(), StoreError> {
-        sqlx::query(self.sql.heartbeat.clone())
-            .bind(relay.as_uuid())
-            .bind(env!("CARGO_PKG_VERSION"))
-            .bind(doing.as_str())
-            .execute(&self.pool)
-            .await
-            .map_err(|source| error("register a relay of", &self.table, source))?;
+        let statement = self.sql.heartbeat.clone();
+        self.write(move || {
+            sqlx::query(statement.clone())
+                .bind(relay.as_uuid())
+                .bind(env!("CARGO_PKG_VERSION"))
+                .bind(doing.as_str())
+        })
+        .await
+        .map_err(|source| error("register a relay of", &self.table, source))?;
         Ok(())
     }
 
     pub(super) async fn renew_lanes(&self, relay: RelayId, held: &[LaneLease], doing: Doing) -> Result<Renewed, StoreError> {
         self.heartbeat(relay, doing).await?;
         let failed = |source| error("renew leases of", &self.table, source);
-        let rows = sqlx::query(self.sql.renew_lanes.clone())
-            .bind(relay.as_uuid())
-            .bind(as_json(held))
-            .fetch_all(&self.pool)
+        let (statement, held) = (self.sql.renew_lanes.clone(), as_json(held));
+        let rows = self
+            .write(move || sqlx::query(statement.clone()).bind(relay.as_uuid()).bind(held.clone()))
             .await
             .map_err(failed)?;
         let kept = rows.iter().map(lease).collect::<Result<_, _>>()?;
@@ -53,22 +54,24 @@ impl SqliteStore {
     }
 
     pub(super) async fn take_lanes(&self, relay: RelayId, limit: u8) -> Result<Vec<Taken>, StoreError> {
-        let rows = sqlx::query(self.sql.take_lanes.clone())
-            .bind(relay.as_uuid())
-            .bind(limit)
-            .fetch_all(&self.pool)
+        let statement = self.sql.take_lanes.clone();
+        let rows = self
+            .write(move || sqlx::query(statement.clone()).bind(relay.as_uuid()).bind(limit))
             .await
             .map_err(|source| error("lease lanes of", &self.table, source))?;
         rows.iter().map(taken).collect()
     }
 
     pub(super) async fn take_lane_groups(&self, relay: RelayId, groups: &[u8], size: u8, limit: u8) -> Result<Vec<Taken>, StoreError> {
-        let rows = sqlx::query(self.sql.take_groups.clone())
-            .bind(relay.as_uuid())
-            .bind(json_list(groups.iter().map(u8::to_string)))
-            .bind(size.max(1))
-            .bind(limit)
-            .fetch_all(&self.pool)
+        let (statement, groups) = (self.sql.take_groups.clone(), json_list(groups.iter().map(u8::to_string)));
+        let rows = self
+            .write(move || {
+                sqlx::query(statement.clone())
+                    .bind(relay.as_uuid())
+                    .bind(groups.clone())
+                    .bind(size.max(1))
+                    .bind(limit)
+            })
             .await
             .map_err(|source| error("lease groups of lanes of", &self.table, source))?;
         rows.iter().map(taken).collect()
@@ -83,19 +86,16 @@ impl SqliteStore {
     }
 
     async fn change_lanes(&self, what: &'static str, statement: &SqlStr, relay: RelayId, lanes: &[LaneLease]) -> Result<(), StoreError> {
-        sqlx::query(statement.clone())
-            .bind(relay.as_uuid())
-            .bind(as_json(lanes))
-            .execute(&self.pool)
+        let (statement, lanes) = (statement.clone(), as_json(lanes));
+        self.write(move || sqlx::query(statement.clone()).bind(relay.as_uuid()).bind(lanes.clone()))
             .await
             .map_err(|source| error(what, &self.table, source))?;
         Ok(())
     }
 
     pub(super) async fn forget(&self, relay: RelayId) -> Result<(), StoreError> {
-        sqlx::query(self.sql.close_relay.clone())
-            .bind(relay.as_uuid())
-            .execute(&self.pool)
+        let statement = self.sql.close_relay.clone();
+        self.write(move || sqlx::query(statement.clone()).bind(relay.as_uuid()))
             .await
             .map_err(|source| error("forget a relay of", &self.table, source))?;
         Ok(())

@@ -48,6 +48,7 @@ mod operate;
 mod read;
 mod row;
 mod schemas;
+mod turn;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! What an operator does, and what a relay does for one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
@@ -30,11 +31,10 @@ impl SqliteStore {
         if list.is_empty() {
             return Ok(HashMap::new());
         }
-        let list = serde_json::Value::from(list).to_string();
-        let settled = sqlx::query(self.sql.discard_asked.clone())
-            .bind(relay.as_uuid())
-            .bind(&list)
-            .fetch_all(&self.pool)
+        let list = Arc::<str>::from(serde_json::Value::from(list).to_string());
+        let (statement, asked) = (self.sql.discard_asked.clone(), Arc::clone(&list));
+        let settled = self
+            .write(move || sqlx::query(statement.clone()).bind(relay.as_uuid()).bind(Arc::clone(&asked)))
             .await
             .map_err(|source| error("record what an operator discarded in", &self.table, source))?;
         let mut outcomes = HashMap::with_capacity(settled.len());
@@ -44,7 +44,7 @@ impl SqliteStore {
         // Under a good lease a row that waits and was not settled is not asked for any more.
         let waiting = sqlx::query(self.sql.not_asked.clone())
             .bind(relay.as_uuid())
-            .bind(&list)
+            .bind(list)
             .fetch_all(&self.pool)
             .await
             .map_err(|source| error("look for what is not to be discarded any more in", &self.table, source))?;

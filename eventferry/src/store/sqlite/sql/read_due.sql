@@ -1,4 +1,5 @@
 -- Read rows whose time has come, by lane, time and id, up to one limit for each lane.
+-- An ordered row only says that its aggregate is due: it comes without its payload.
 -- ?1 JSON: [[lane, microseconds, id], ..], ?2 the most bytes of a payload that is read with its row, ?3 limit
 WITH RECURSIVE walk (lane, at, id, room) AS (
     SELECT w.value ->> 0, w.value ->> 1, w.value ->> 2, ?3 FROM json_each(?1) w
@@ -29,7 +30,7 @@ WITH RECURSIVE walk (lane, at, id, room) AS (
 SELECT
     walk.at,
     o.id, o.message_id, o.order_key, o.ordered, o.status, o.attempts, o.aggregate_type, o.aggregate_id, o.topic, o.key, o.partition,
-    o.event_type, o.event_version, CASE WHEN length(o.payload) <= ?2 THEN o.payload END AS payload, length(o.payload) AS payload_bytes,
+    o.event_type, o.event_version, CASE WHEN NOT o.ordered AND length(o.payload) <= ?2 THEN o.payload END AS payload, length(o.payload) AS payload_bytes,
     o.content_type, o.headers, o.created_at, max(0, o.available_at - CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000) AS due_in
 FROM walk
 JOIN outbox o ON o.id = walk.id
