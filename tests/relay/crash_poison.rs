@@ -98,14 +98,11 @@ async fn an_ordinary_kill_costs_no_careful_phase() {
     .await
     .unwrap();
     assert_eq!(careful, 0);
-    assert_eq!(number(&rig, "select max(deaths)::int8 from outbox_lane").await, 1);
     soon("the last ack", async { while rig.count(0).await > 0 {} }).await;
+    // Its owner lives, and all of it is sent.
+    let deaths = "select max(deaths)::int8 from outbox_lane";
+    soon("lanes that are well", async { while number(&rig, deaths).await > 0 {} }).await;
     let stats = relay.stop().await.unwrap();
     assert_eq!((stats.failed, stats.dead), (0, 0));
     assert!(rig.compare(&ledger).await.holds());
-    assert_eq!(
-        number(&rig, "select max(deaths)::int8 from outbox_lane").await,
-        1,
-        "a graceful end proves nothing of what was not sent; a minute with the same owner forgives"
-    );
 }

@@ -254,7 +254,8 @@ impl<S: Store, P: Publisher> RelayBuilder<S, P> {
     /// should be and needs no recovery. Any other fence comes from a former owner that was stopped while it opened its session, or from somebody
     /// else who uses this outbox's transactional ids. The relay then hands the group back, takes its leases anew after one lease length, and
     /// only then opens a session, so that it never fences a rightful owner. At the third such fence within ten minutes, or at the first one
-    /// without recovery, it gives the group up until it is started again: two producers never fight for ever.
+    /// without recovery, it gives the group up until it is started again: two producers never fight for ever. Other relays of the outbox may then
+    /// take the group, and do not count this one among those that share the lanes.
     #[doc = include_str!("examples/auto_recover_from_fence.md")]
     pub fn auto_recover_from_fence(mut self, recover: bool) -> Self {
         self.config.recover_from_fence = recover;

@@ -339,6 +339,8 @@ pub trait Store: Send + Sync + 'static {
     fn read_aggregates(&self, wanted: &[AggregateRead], limit: u32) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// Reads rows of status scheduled or failed whose time has come, by lane, time and id, up to `limit` for each lane.
+    ///
+    /// An ordered row only says that its aggregate is due, again and again while it cannot go: its payload is always deferred.
     fn read_due(&self, lanes: &[(u8, DueCursor)], limit: u32) -> impl Future<Output = Result<Vec<DueRow>, StoreError>> + Send;
 
     /// Reads the payload of a row whose payload was deferred; `None` if the row is gone, `Some(None)` if it is a tombstone.

@@ -49,9 +49,8 @@ async fn a_gap_in_the_ids_keeps_no_row_from_being_purged() {
     let calls = purge_all(&outbox).await;
     assert!(calls <= 4, "{calls} calls");
     put_done(&outbox, 3).await;
-    outbox.run("UPDATE outbox SET id = 7 WHERE id = (SELECT min(id) FROM outbox)").await;
     let calls = purge_all(&outbox).await;
-    assert!(calls <= 4, "{calls} calls for rows of which one is at the start again");
+    assert!(calls <= 4, "{calls} calls from the start again");
 }
 
 /// How many pages one statement of a purge from the start of the table touches.

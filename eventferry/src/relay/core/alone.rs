@@ -103,8 +103,9 @@ impl Alone {
     }
 
     /// Whether there is no reason for care any more: the event was found, or enough of them went well.
-    pub(super) fn has_cared_enough(&self) -> bool {
-        self.care.as_ref().is_none_or(|care| care.found || care.left == 0)
+    pub(super) fn has_cared_enough(&self, now: Now) -> bool {
+        let enough = |care: &Care| care.found || care.left == 0 || now >= care.until;
+        self.care.as_ref().is_none_or(enough)
     }
 
     /// Whether an event carries an attempt that was counted before it was made, and is not answered for yet: what goes beside it could end
@@ -123,7 +124,7 @@ impl Core {
     /// The first row of a queue goes alone, now or when the one before it has.
     pub(super) fn go_alone(&mut self, key: QueueKey, lease: LaneLease, topic: u32, reason: Reason) {
         let crowded = reason == Reason::Suspect && self.plain_in_flight > 0;
-        let enough = reason == Reason::Crash && self.alone.has_cared_enough();
+        let enough = reason == Reason::Crash && self.alone.has_cared_enough(self.now);
         let Some(queue) = self.queues.get_mut(&key) else { return };
         if self.alone.one.is_some() || crowded || enough {
             self.alone.crowded |= crowded;

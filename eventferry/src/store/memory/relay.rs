@@ -296,7 +296,13 @@ impl Store for MemoryStore {
                 .visible()
                 .filter(|row| lane_of(row.record.order_key) == lane && row.is_due(now));
             let mut due: Vec<DueRow> = due
-                .map(|row| DueRow::new(row.read(now), DueCursor::new(row.available_at, row.record.id)))
+                .map(|row| {
+                    let mut record = row.read(now);
+                    if record.ordered && record.payload != Payload::Tombstone {
+                        record.payload = Payload::Deferred(record.payload.len());
+                    }
+                    DueRow::new(record, DueCursor::new(row.available_at, row.record.id))
+                })
                 .filter(|row| row.at > after)
                 .collect();
             due.sort_unstable_by_key(|row| row.at);

@@ -1,6 +1,7 @@
 //! Single decisions that the simulator would show only by chance.
 
 mod alone;
+mod care;
 mod discard;
 mod due;
 mod groups;

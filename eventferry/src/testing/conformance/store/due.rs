@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::outbox::{OnDead, Status};
+use crate::outbox::{OnDead, Payload, Status};
 use crate::store::{DueCursor, Store};
 use crate::testing::conformance::store::Harness;
 use crate::testing::conformance::store::support::{Owner, event, ids_in_lane, put, put_one, read_all, refused, row_of};
@@ -23,6 +23,7 @@ pub async fn a_scheduled_event_waits_for_its_time<H: Harness>(h: &H) {
     assert_eq!(due.len(), 1);
     let record = &due[0].record;
     assert_eq!((record.row(), record.status, record.ordered), (row, Status::Scheduled, false));
+    assert!(matches!(record.payload, Payload::Bytes(_)), "it is sent as it comes");
     assert!(
         read_all(h).await.iter().all(|record| record.message_id != id),
         "due is not the same as in order"
@@ -74,6 +75,11 @@ pub async fn rows_that_are_not_due_stay_out<H: Harness>(h: &H) {
     h.move_clock(3600).await;
     let due = h.store().read_due(&[(30, DueCursor::START)], 10).await.unwrap();
     assert_eq!(due.iter().map(|row| row.record.row()).collect::<Vec<_>>(), [failed.row()]);
+    let (due, whole) = (&due[0].record.payload, &failed.payload);
+    assert!(
+        matches!(due, Payload::Deferred(bytes) if *bytes == whole.len() && *bytes > 0),
+        "{due:?}"
+    );
     assert!(h.store().read_due(&[(29, DueCursor::START)], 10).await.unwrap().is_empty());
     assert!(h.store().read_due(&[], 10).await.unwrap().is_empty());
     assert_eq!(pending.status, Status::Pending);
