@@ -63,6 +63,35 @@ async fn only_the_event_that_is_at_fault_dies_and_none_overtakes_it() {
     assert_eq!((end.dead, end.strays), (1, 0), "{end:?}");
 }
 
+/// A row written by hand may name anything. The client cannot even ask for some of them, which is not the broker's absence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_cannot_be_is_its_own_events_fault() {
+    let Some(rig) = Rig::new(1, &[]).await else { return };
+    let mut ledger = Ledger::default();
+    let mut records = Vec::new();
+    for n in 0..40 {
+        records.push(rig.record(&format!("a{}", n % 4), n));
+    }
+    for (n, topic) in (0..).zip([String::new(), "my orders".to_owned(), "x".repeat(600)]) {
+        let mut record = rig.record(&format!("b{n}"), n);
+        record.topic = topic;
+        records.insert(0, record);
+    }
+    for (n, id) in rig.write(records).await.into_iter().skip(3).enumerate() {
+        ledger.0.entry(format!("a{}", n % 4)).or_default().push(id);
+    }
+    let relay = rig.relay().build().unwrap().start().await.unwrap();
+    let done = relay.wait_for(|stats| stats.acked >= 40 && stats.dead == 3);
+    soon("40 acks and three deaths", done).await.unwrap();
+    assert_eq!(rig.compare(&ledger).await, Comparison::CLEAN);
+    let attempts: i64 = sqlx::query_scalar("select coalesce(sum(attempts), 0)::bigint from outbox where status = 0")
+        .fetch_one(&rig.db.pool)
+        .await
+        .unwrap();
+    let end = relay.stop().await.unwrap();
+    assert_eq!((attempts, end.strays, end.sessions_rebuilt), (0, 0, 0), "{end:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_event_that_holds_lets_none_of_its_aggregate_pass() {
     let Some(rig) = Rig::new(1, &[("max.message.bytes", "3000")]).await else {

@@ -209,7 +209,8 @@ pub trait Pipelined: Send + Sync {
     /// How many partitions a topic has; asked before a topic's first event and once in a while after.
     ///
     /// # Errors
-    /// [`PublishErrorKind::Unavailable`] with [`Scope::Topic`] if the topic is unknown or may not be written.
+    /// [`PublishErrorKind::Unavailable`] with [`Scope::Topic`] if the topic is unknown or may not be written;
+    /// [`PublishErrorKind::Rejected`] if no topic can have that name.
     fn partitions<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u32, PublishError>>;
 }
 

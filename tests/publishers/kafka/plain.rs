@@ -31,6 +31,24 @@ async fn a_key_chooses_the_partition_as_javas_client_does_and_a_named_partition_
     assert_eq!(error.kind(), PublishErrorKind::Rejected, "{error}");
 }
 
+/// Whatever a row that somebody wrote by hand can hold.
+#[tokio::test]
+async fn a_name_that_no_topic_can_have_is_rejected_and_says_nothing_of_the_broker() {
+    let Some(brokers) = servers::require("kafka") else { return };
+    let topic = TestTopic::create(&brokers, 1, &[]).await;
+    let publisher = builder(&brokers).build().unwrap();
+    let long = "x".repeat(250);
+    let longer = "x".repeat(600);
+    for name in ["", ".", "..", "my orders", "a/b", "größe", "a\0b", "\0", &long, &longer] {
+        let publishing = publisher.publish(&event(name, "1")).await.unwrap_err();
+        let counting = publisher.pipelined().unwrap().partitions(name).await.unwrap_err();
+        for error in [publishing, counting] {
+            assert_eq!(error.kind(), PublishErrorKind::Rejected, "{name:?}: {error}");
+        }
+    }
+    within("publishing", publisher.publish(&event(topic.name(), "1"))).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_message_of_rdkafkas_consumer_is_read_in_place() {
     let Some(brokers) = servers::require("kafka") else { return };

@@ -91,6 +91,7 @@ pub(super) fn advice(code: RDKafkaErrorCode) -> &'static str {
     use RDKafkaErrorCode as Code;
     match code {
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownTopicId => "; create the topic",
+        Code::InvalidTopic => "; a topic has 1 to 249 letters, digits, `.`, `_` and `-`",
         Code::UnknownPartition => "; the topic has fewer partitions",
         Code::TopicAuthorizationFailed => "; grant WRITE and DESCRIBE on the topic",
         Code::ClusterAuthorizationFailed => "; grant IDEMPOTENT_WRITE on the cluster",

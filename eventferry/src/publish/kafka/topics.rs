@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataTopic;
 
+use crate::event::Topic;
 use crate::publish::kafka::error::{code_of, failure, kind_of};
 use crate::publish::kafka::gapless::SessionClient;
 use crate::publish::kafka::plain::PlainProducer;
@@ -123,6 +124,10 @@ impl Topics {
 
 /// Asks the broker. The client's call blocks, so it runs beside the async threads; it never creates the topic, whatever the broker allows.
 async fn ask(producer: PlainProducer, topic: String, timeout: Duration) -> Counted {
+    // There is no asking about some names: rdkafka panics, or fails without a word from the broker. That is not the broker's absence.
+    if Topic::new(topic.as_str()).is_err() {
+        return Err((PublishErrorKind::Rejected, RDKafkaErrorCode::InvalidTopic));
+    }
     let away = (
         PublishErrorKind::Unavailable(Scope::Publisher),
         RDKafkaErrorCode::BrokerTransportFailure,
