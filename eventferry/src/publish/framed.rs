@@ -280,3 +280,45 @@ impl<P: fmt::Debug, R, S> fmt::Debug for Framed<P, R, S> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::SchemaKind;
+
+    #[test]
+    fn a_frame_that_is_taken_off_again_leaves_nothing() {
+        let schema = Schema::new(SchemaKind::Json, "Ping", "{}");
+        let fingerprint = schema.fingerprint();
+        let ids = KnownIds(Arc::default());
+        let known = Known {
+            schema,
+            id: SchemaId::new(7),
+        };
+        ids.0.put("pings", &fingerprint, known);
+        let given = Message::new("pings", "{}")
+            .with_header("first", "1")
+            .with_header(headers::EVENT_SCHEMA, fingerprint.as_str())
+            .with_header("last", "2");
+        let mut message = given.clone();
+        let Ok(undo) = ids.rewrite(&mut message) else {
+            panic!("the id is known")
+        };
+        assert_eq!(message.payload(), Some(&b"\0\0\0\0\x07{}"[..]));
+        let all: Vec<_> = message.headers().iter().collect();
+        assert_eq!(all, [("first", "1"), (headers::EVENT_SCHEMA_ID, "7"), ("last", "2")]);
+        // On the plain route it looks the same.
+        assert_eq!(framed(&given, &ids.0.get("pings", fingerprint.as_str()).unwrap()), message);
+        KnownIds::undo(&mut message, undo);
+        assert_eq!(message, given);
+
+        let elsewhere = given.clone();
+        let mut message = Message {
+            topic: "others".to_owned(),
+            ..elsewhere
+        };
+        let error = ids.rewrite(&mut message).err().unwrap();
+        assert_eq!(error.kind(), PublishErrorKind::Unavailable(Scope::Topic), "an id is of a topic");
+        assert_eq!(message.payload(), given.payload(), "what cannot be changed stays as it was");
+    }
+}

@@ -95,7 +95,8 @@ async fn an_event_that_names_no_schema_and_a_tombstone_travel_as_they_are() {
     let (_, messages) = enqueued(&store).await;
     let (broker, publisher) = framed(Counting::default(), &store);
     let tombstone = Message::tombstone("orders").with_header(headers::EVENT_SCHEMA, "0".repeat(64));
-    for message in [Message::new("orders", "{}"), tombstone] {
+    let framed_already = messages[0].clone().with_header(headers::EVENT_SCHEMA_ID, "7");
+    for message in [Message::new("orders", "{}"), tombstone, framed_already] {
         publisher.publish(&message).await.unwrap();
         assert_eq!(broker.messages("orders").last(), Some(&message));
     }
