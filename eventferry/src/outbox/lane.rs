@@ -11,7 +11,7 @@ pub const LOCK_SLOTS: i64 = 4096;
 /// The order key of an aggregate: what its events are kept in order by.
 ///
 /// The first eight bytes, big-endian and signed, of SHA-256 over the type, a NUL and the id, in UTF-8. Two aggregates that share a key
-/// (one pair in 2^32 expected among five thousand million aggregates) are kept in order with each other, which is harmless.
+/// (one such pair is expected among six thousand million aggregates) are kept in order with each other, which is harmless.
 ///
 /// # Examples
 /// ```

@@ -2,13 +2,15 @@
 
 /// The partition of a key among `count`: murmur2 of the key's bytes, made positive, modulo `count`.
 ///
-/// The Java client's default partitioner and librdkafka's `murmur2_random` agree with it for every non-null key.
+/// The Java client's default partitioner and librdkafka's `murmur2_random` agree with it for every non-null key. A topic has at least one
+/// partition: a `count` of 0 is taken for 1.
 ///
 /// # Examples
 /// ```
 /// use eventferry::publish::partitioner::partition_of;
 ///
-/// assert!(partition_of(b"42", 6) < 6);
+/// assert_eq!(partition_of(b"42", 6), partition_of(b"42", 6));
+/// assert!((0..6).contains(&partition_of(b"42", 6)));
 /// ```
 pub fn partition_of(key: &[u8], count: u32) -> i32 {
     i32::try_from((murmur2(key) & 0x7fff_ffff) % count.max(1)).unwrap_or(0)

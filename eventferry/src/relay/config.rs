@@ -19,26 +19,7 @@ const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 ///
 /// What is out of its range is refused by [`build`](Self::build). A time that is longer than a hundred years is taken for a hundred years, so
 /// [`Duration::MAX`] may stand for "never".
-///
-/// # Examples
-/// ```
-/// use std::time::Duration;
-///
-/// use eventferry::publish::memory::MemoryPublisher;
-/// use eventferry::relay::Relay;
-/// use eventferry::store::Retention;
-/// use eventferry::store::memory::MemoryStore;
-///
-/// let relay = Relay::builder(MemoryStore::new(), MemoryPublisher::new())
-///     .retention(Retention::Keep(Duration::from_hours(24)))
-///     .max_attempts(5)
-///     .build()?;
-/// # drop(relay);
-///
-/// let error = Relay::builder(MemoryStore::new(), MemoryPublisher::new()).concurrency(0).build().unwrap_err();
-/// assert_eq!(error.to_string(), "invalid relay setting `concurrency`: it must be at least 1");
-/// # Ok::<(), eventferry::relay::RelayConfigError>(())
-/// ```
+#[doc = include_str!("examples/relay_builder.md")]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RelayBuilder<S, P> {
     store: S,
@@ -103,7 +84,8 @@ impl RelayConfig {
         CoreConfig {
             window: self.window,
             window_bytes: self.window_bytes,
-            ack_batch: self.ack_batch,
+            // There are never more, and the core may multiply it.
+            ack_batch: self.ack_batch.min(self.window),
             ack_delay: self.ack_delay.min(LONGEST),
             lease,
             drain: self.drain.min(LONGEST),
@@ -326,16 +308,11 @@ mod tests {
     use crate::store::OpenTransaction;
     use crate::store::memory::MemoryStore;
 
-    #[tokio::test]
-    async fn no_time_is_too_long_for_a_relay() {
-        let (store, never) = (MemoryStore::new(), Duration::MAX);
-        let relay = Relay::builder(store.clone(), MemoryPublisher::new())
-            .poll(Duration::from_millis(1), never)
-            .ack_batch(1, never)
-            .publish_deadline(never)
-            .drain(never)
-            .retention(Retention::Keep(never))
-            .retry(RetryPolicy::fixed(never));
+    fn relay(store: &MemoryStore) -> RelayBuilder<MemoryStore, MemoryPublisher> {
+        Relay::builder(store.clone(), MemoryPublisher::new())
+    }
+
+    async fn carries_one(store: &MemoryStore, relay: RelayBuilder<MemoryStore, MemoryPublisher>) {
         let relay = relay.build().unwrap().start().await.unwrap();
 
         let mut tx = store.begin();
@@ -348,5 +325,26 @@ mod tests {
         assert_eq!(stats.delivered, 1);
         let stopped = tokio::time::timeout(Duration::from_secs(10), relay.stop()).await.unwrap();
         assert_eq!(stopped.unwrap().known, 0);
+    }
+
+    #[tokio::test]
+    async fn no_time_is_too_long_for_a_relay() {
+        let (store, never) = (MemoryStore::new(), Duration::MAX);
+        let patient = relay(&store).poll(Duration::from_millis(1), never).ack_batch(1, never);
+        let patient = patient.publish_deadline(never).drain(never).retention(Retention::Keep(never));
+        carries_one(&store, patient.retry(RetryPolicy::fixed(never))).await;
+    }
+
+    #[tokio::test]
+    async fn no_number_is_too_large_for_a_relay() {
+        let store = MemoryStore::new();
+        let greedy = relay(&store).window(1_000_000, usize::MAX).concurrency(usize::MAX);
+        carries_one(
+            &store,
+            greedy
+                .max_attempts(u32::MAX)
+                .ack_batch(usize::MAX / 4 + 1, Duration::from_millis(1)),
+        )
+        .await;
     }
 }

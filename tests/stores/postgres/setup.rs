@@ -54,6 +54,21 @@ async fn a_missing_lane_is_refused_with_the_command_that_mends_it() {
     refused_and_mended("DELETE FROM sales.events_lane WHERE lane = 17").await;
 }
 
+/// Whoever is told to migrate a table that is there already comes back with the same error.
+#[tokio::test]
+async fn a_table_of_somebody_else_is_not_taken_for_the_outbox() {
+    let outbox = fresh!("outbox");
+    outbox.run("CREATE TABLE shop_relay (theirs integer)").await;
+    let table = TableName::new("shop").unwrap();
+    let error = PostgresStore::migrate(&outbox.database.pool, &table).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("choose another `TableName`") && !text.contains("run `PostgresStore::migrate`"),
+        "{text}"
+    );
+}
+
 /// A lane is one of 64 numbers, each once: with 64 rows none is missing, which is why counting them is enough.
 #[tokio::test]
 async fn a_lane_that_does_not_exist_or_exists_already_cannot_be_made() {

@@ -29,9 +29,9 @@ fn kind_of(sqlstate: &str) -> StoreErrorKind {
         "40001" | "40P01" | "55P03" | "57014" => StoreErrorKind::Contention,
         // read-only, recovery in progress: a failover is under way, or this is a standby
         "25006" | "55000" => StoreErrorKind::Unavailable,
-        // no such table, column, function, schema, database; wrong column type; not allowed; row security; a name that is a keyword;
-        // what the down migration answers while events are left
-        "42P01" | "42703" | "42883" | "3F000" | "3D000" | "42501" | "42601" | "42804" | "2BP01" => StoreErrorKind::Misconfigured,
+        // no such table, column, function, schema, database; wrong column type; not allowed; row security; a name that is a keyword, or is
+        // somebody else's table; what the down migration answers while events are left
+        "42P01" | "42703" | "42883" | "3F000" | "3D000" | "42501" | "42601" | "42804" | "42P07" | "2BP01" => StoreErrorKind::Misconfigured,
         _ => match sqlstate.get(..2) {
             // connection, resources, operator intervention, system error
             Some("08" | "53" | "57" | "58") => StoreErrorKind::Unavailable,
@@ -55,6 +55,9 @@ pub(super) fn store_error(attempted: &str, table: &TableName, error: &sqlx::Erro
     let advice = match kind {
         StoreErrorKind::Misconfigured if cause.starts_with("SQLSTATE 42P01") || cause.starts_with("SQLSTATE 42883") => {
             "; run `PostgresStore::migrate` for this table, or check the search_path"
+        }
+        StoreErrorKind::Misconfigured if cause.starts_with("SQLSTATE 42P07") => {
+            "; something of its name, or of the name of one of its side tables, is there and is not the outbox: choose another `TableName`"
         }
         StoreErrorKind::Unavailable if cause.starts_with("SQLSTATE 53200") => {
             "; if it is the lock table that is full, raise max_locks_per_transaction, or enqueue for fewer aggregates at once"
@@ -156,6 +159,7 @@ mod tests {
             ("42P01", StoreErrorKind::Misconfigured),
             ("42501", StoreErrorKind::Misconfigured),
             ("42883", StoreErrorKind::Misconfigured),
+            ("42P07", StoreErrorKind::Misconfigured),
             ("22021", StoreErrorKind::Invalid),
             ("23514", StoreErrorKind::Invalid),
             ("25P02", StoreErrorKind::Invalid),

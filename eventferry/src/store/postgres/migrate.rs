@@ -25,7 +25,8 @@ impl PostgresStore {
     /// The role needs CREATE on the schema and becomes the owner of what it creates.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Misconfigured`] if the outbox was made by a newer version, or the role may not create tables;
+    /// [`StoreErrorKind::Misconfigured`] if the outbox was made by a newer version, if another table of its name is in the way, or if the role may
+    /// not create tables;
     /// [`StoreErrorKind::Unavailable`] if the database cannot be reached.
     ///
     /// # Cancel safety

@@ -19,7 +19,8 @@ impl SqliteStore {
     /// Makes the outbox, or brings it to this build's version. Does nothing if it is there already.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Misconfigured`] if another table of the name is in the way, or the outbox is of a later version;
+    /// [`StoreErrorKind::Misconfigured`] if another table of the name is in the way, the outbox is of a later version, or the file is read-only or
+    /// no SQLite database;
     /// [`StoreErrorKind::Contention`] if another connection writes for longer than the busy timeout.
     ///
     /// # Cancel safety

@@ -88,7 +88,7 @@ pub enum Turn {
 
 /// Faults over a length of time.
 ///
-/// Faults may overlap, except those of one thing (the same line, the database, the broker), and one relay is always spared.
+/// Faults may overlap, except those of one thing (the same line, the database, the broker), and of several relays one is always spared.
 ///
 /// # Examples
 /// ```
