@@ -80,7 +80,7 @@ impl Doing {
 pub struct Taken {
     /// The lease, new with this taking.
     pub lease: LaneLease,
-    /// How many relays in a row, other than the one that takes it, did not hand this lane back; 0 after a graceful release and after
+    /// How many relays in a row, other than the one that takes it, did not hand this lane back; 0 after
     /// [`Store::forgive`](super::Store::forgive).
     pub deaths: u32,
 }
