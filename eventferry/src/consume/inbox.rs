@@ -319,6 +319,11 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(missing) && !text.contains("secret"), "{text}");
         }
+        let endless = at("9").with_header("event-source", "x".repeat(1_001));
+        let error = inbox.accept(&mut tx, &endless).await.unwrap_err();
+        assert_eq!(error.kind(), InboxErrorKind::NoPosition, "no relay has such a name");
+        let long = at("9").with_header("event-source", "x".repeat(1_000));
+        assert!(inbox.accept(&mut tx, &long).await.unwrap().is_first());
         let error = inbox
             .accept(&mut tx, &at("9").with_header("event-order", "none"))
             .await

@@ -41,6 +41,10 @@ impl fmt::Display for Seen {
     }
 }
 
+/// The most bytes of a source that is remembered. Ours have about 80; of one that is much longer no index entry can be made, and the database would
+/// say so by ending the caller's transaction.
+const SOURCE_MAX: usize = 1_000;
+
 /// Where a message stands; its own copy, so that the message need not be shared between threads.
 pub(super) struct Standing {
     source: String,
@@ -62,8 +66,12 @@ impl Standing {
             store: None,
         };
         let text = |name: &str| message.text_header(name).map(str::to_owned).ok_or_else(|| missing(name));
+        let source = text(headers::EVENT_SOURCE)?;
+        if source.len() > SOURCE_MAX {
+            return Err(missing(headers::EVENT_SOURCE));
+        }
         Ok(Self {
-            source: text(headers::EVENT_SOURCE)?,
+            source,
             topic: message.topic().to_owned(),
             partition: message.log_partition(),
             aggregate_type: text(headers::AGGREGATE_TYPE)?,
