@@ -103,9 +103,9 @@ pub(crate) struct OrderPlacedV1 {
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Price {
     #[prost(int64, tag = "1")]
-    cents: i64,
+    pub(crate) cents: i64,
     #[prost(string, tag = "2")]
-    currency: String,
+    pub(crate) currency: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
@@ -131,11 +131,11 @@ enum Deliver {
 pub(crate) struct OrderPlaced {
     #[outbox(aggregate_id)]
     #[prost(string, tag = "1")]
-    order_id: String,
+    pub(crate) order_id: String,
     #[prost(message, optional, tag = "2")]
-    price: Option<Price>,
+    pub(crate) price: Option<Price>,
     #[prost(string, repeated, tag = "3")]
-    skus: Vec<String>,
+    pub(crate) skus: Vec<String>,
     #[prost(map = "string, sint64", tag = "4")]
     labels: HashMap<String, i64>,
     #[prost(enumeration = "Channel", tag = "5")]
@@ -150,6 +150,7 @@ pub(crate) struct OrderPlaced {
 
 impl From<OrderPlacedV1> for OrderPlaced {
     fn from(old: OrderPlacedV1) -> Self {
+        assert!(old.total_cents >= 0, "nobody thought of {}", old.total_cents);
         Self {
             order_id: old.order_id,
             price: Some(Price {

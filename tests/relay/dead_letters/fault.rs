@@ -16,8 +16,9 @@ async fn of_a_thousand_events_of_one_aggregate_only_the_one_too_large_dies() {
         return;
     };
     let (all, large) = with_a_large_one(&rig, "a", 1_000).await;
+    let others = rig.fill(60, 3).await;
     let relay = rig.relay().max_attempts(3).retry(quick()).build().unwrap().start().await.unwrap();
-    soon("all acks", relay.wait_for(|stats| stats.acked >= 999 && stats.dead == 1))
+    soon("all acks", relay.wait_for(|stats| stats.acked >= 1_059 && stats.dead == 1))
         .await
         .unwrap();
     let (status, attempts, error) = row(&rig, large).await;
@@ -36,7 +37,11 @@ async fn of_a_thousand_events_of_one_aggregate_only_the_one_too_large_dies() {
         "neighbours in its batch are refused with it, and that is nobody's attempt"
     );
     let expected: Vec<_> = all.into_iter().filter(|id| *id != large).collect();
-    assert_eq!(first_arrivals(ids(&rig.topic.log().await, "a")), expected);
+    let log = rig.topic.log().await;
+    assert_eq!(first_arrivals(ids(&log, "a")), expected);
+    for (aggregate, expected) in others.0 {
+        assert_eq!(first_arrivals(ids(&log, &aggregate)), expected);
+    }
     let end = relay.stop().await.unwrap();
     assert_eq!((end.dead, end.failed, end.strays), (1, 0, 0), "{end:?}");
 }

@@ -105,7 +105,11 @@ async fn while_the_dead_letter_topic_is_missing_the_row_waits_and_none_passes_it
         assert_eq!(first_arrivals(ids(&log, "b")), healthy);
         dlq.be_born(1, &[]).await;
         until_status(&rig, large, dead).await;
-        assert_eq!(dlq.log().await.first().and_then(IncomingMessage::message_id), Some(large));
+        let letters = dlq.log().await;
+        let letter = letters.first().unwrap();
+        assert_eq!((letter.message_id(), letter.payload().map(<[u8]>::len)), (Some(large), Some(5_000)));
+        assert_eq!(letter.text_header("dlq-error-class"), Some("rejected"));
+        assert_eq!(letter.text_header("dlq-original-topic"), Some(rig.topic.name()));
         soon("the rest", relay.wait_for(|stats| stats.acked >= 20 + arrived as u64))
             .await
             .unwrap();
