@@ -98,6 +98,17 @@ fn a_payload_is_masked_whatever_else_the_set_was_told_to_refuse() {
 }
 
 #[test]
+fn what_a_terminal_acts_upon_is_escaped_and_says_the_same() {
+    let events = PeopleEvents::new().unwrap();
+    let street = "a\u{1b}[2Jb\u{7f}c\u{9b}d\u{202e}e\u{2066}f\u{2029}gäß";
+    let payload = serde_json::json!({ "id": 7, "to": null, "past": [], "street": street });
+    let masked = events.masked(&message("2", &payload.to_string()));
+    assert!(masked.contains(r#""a\u001b[2Jb\u007fc\u009bd\u202ee\u2066f\u2029gäß""#), "{masked}");
+    let read: serde_json::Value = serde_json::from_str(&masked).unwrap();
+    assert_eq!(read["street"], street);
+}
+
+#[test]
 fn the_frame_of_a_schema_registry_is_no_part_of_the_payload() {
     let events = PeopleEvents::new().unwrap();
     let schema = PeopleEvents::schemas().swap_remove(0).registered.unwrap();
