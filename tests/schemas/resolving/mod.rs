@@ -1,6 +1,7 @@
 //! Messages of other producers, read with the schema that they were written with.
 
 mod confluent;
+mod own;
 mod referring;
 
 use apache_avro::AvroSchema;
