@@ -47,6 +47,9 @@ impl HandlerContext {
     }
 
     /// The trace the event was written in, if it carries a valid one.
+    ///
+    /// # Examples
+    /// [`trace_context`](crate::consume::trace_context) shows it for a message.
     pub fn trace_context(&self) -> Option<TraceContext> {
         trace_context(&self.message)
     }

@@ -132,6 +132,26 @@ impl fmt::Debug for Message {
 ///
 /// Implement the three required methods for your client's type; everything else follows from the headers. The trait can be used as
 /// `&dyn IncomingMessage`.
+///
+/// # Examples
+/// A message of a broker that eventferry knows nothing of:
+/// ```
+/// use eventferry::IncomingMessage;
+///
+/// struct Job { queue: String, body: Vec<u8>, properties: Vec<(String, Vec<u8>)> }
+///
+/// impl IncomingMessage for Job {
+///     fn topic(&self) -> &str { &self.queue }
+///     fn payload(&self) -> Option<&[u8]> { Some(&self.body) }
+///     fn header(&self, name: &str) -> Option<&[u8]> {
+///         self.properties.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.as_slice())
+///     }
+/// }
+///
+/// let properties = vec![("event-type".to_owned(), b"OrderCreated".to_vec())];
+/// let job = Job { queue: "orders".to_owned(), body: b"{}".to_vec(), properties };
+/// assert_eq!((job.event_type(), job.message_id()), (Some("OrderCreated"), None)); // and `events.decode(&job)`
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message eventferry can read",
     note = "implement `IncomingMessage` for it, or build a `Message` from its topic, payload and headers",

@@ -132,6 +132,9 @@ impl<S: Store, P: Publisher> Relay<S, P> {
     ///
     /// # Cancel safety
     /// Dropping the future leaves no lane leased; the relay may be counted as alive for one lease length.
+    ///
+    /// # Examples
+    /// [`Relay`] shows a whole run, [`RelayError`] what a start that fails says.
     pub async fn start(self) -> Result<RelayHandle, RelayError> {
         let id = RelayId::random();
         let opened = self.store.open(id).await?;

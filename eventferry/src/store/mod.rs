@@ -103,6 +103,29 @@ impl Receipt {
 /// A database transaction that somebody else began and will commit.
 ///
 /// Events are written in the transaction of the change they report, so a pool or a bare connection does not implement this.
+///
+/// # Examples
+/// A function of a service takes any of them, and leaves the commit to its caller:
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), eventferry::StoreError> {
+/// use eventferry::outbox::NewRecord;
+/// use eventferry::store::memory::MemoryStore;
+/// use eventferry::{OpenTransaction, Receipt, StoreError, TableName};
+///
+/// async fn record_payment(tx: &mut impl OpenTransaction, order: &str) -> Result<Vec<Receipt>, StoreError> {
+///     // With a set of events: events.enqueue(tx, OrderPaid { .. }).await
+///     let paid = NewRecord::new("orders", "order", order, "OrderPaid", Some(b"{}".to_vec()));
+///     tx.insert(&TableName::default(), vec![paid]).await
+/// }
+///
+/// let store = MemoryStore::new();
+/// let mut tx = store.begin();
+/// record_payment(&mut tx, "42").await?;
+/// tx.commit();
+/// assert_eq!(store.rows().len(), 1);
+/// # Ok(()) }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an open transaction",
     label = "begin one and pass it: `let mut tx = pool.begin().await?;` then `&mut tx`",

@@ -107,6 +107,16 @@ impl KafkaPublisherBuilder {
 
     /// Sets how long one question about a topic may take before the broker counts as away: at least 10 ms, 5 s by default. What is above
     /// 24 days counts as 24 days; a question that belongs to a publish has a tenth of its deadline at the most.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use eventferry::publish::kafka::KafkaPublisher;
+    ///
+    /// let impatient = KafkaPublisher::builder("kafka-1:9092").metadata_timeout(Duration::from_millis(1));
+    /// assert!(impatient.build().unwrap_err().to_string().ends_with("`metadata_timeout` must be at least 10 ms"));
+    /// ```
     pub fn metadata_timeout(mut self, timeout: Duration) -> Self {
         self.settings.metadata_timeout = timeout;
         self

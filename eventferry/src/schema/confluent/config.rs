@@ -71,6 +71,7 @@ impl ConfluentRegistryBuilder {
     ///
     /// With it a service that is merely started decides what its topics promise. Without it schemas are registered where they are reviewed,
     /// such as by the pipeline that merges them, and a service that comes too early waits.
+    #[doc = include_str!("examples/auto_register.md")]
     pub fn auto_register(mut self, auto_register: bool) -> Self {
         self.auto_register = auto_register;
         self
