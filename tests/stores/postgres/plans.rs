@@ -154,12 +154,12 @@ async fn check_all(outbox: &Outbox) -> Vec<String> {
         (
             "idle",
             sql!("read"),
-            format!("{lanes}, {ahead}, {room}, '{{5,6,900000}}', '800000', 1000"),
+            format!("{lanes}, {ahead}, {room}, '{{5,6,9000000100000}}', '9000000000000', 1000"),
         ),
         (
             "no room",
             sql!("read"),
-            format!("{lanes}, {ahead}, {}, '{{5,6,900000}}', '800000', 1000", all("0")),
+            format!("{lanes}, {ahead}, {}, '{{5,6,9000000100000}}', '9000000000000', 1000", all("0")),
         ),
         (
             "one large transaction is late",
@@ -249,7 +249,7 @@ async fn a_late_arm_bounded_by_the_cursor_is_seen_to_walk() {
     );
     assert_ne!(mutant, sql!("read"));
     let arguments = format!(
-        "{}, array_fill(1000000000::int8, ARRAY[64]), array_fill(0, ARRAY[64]), '{{5,6}}', '800000', 1000",
+        "{}, array_fill(1000000000::int8, ARRAY[64]), array_fill(0, ARRAY[64]), '{{5,6}}', '9000000000000', 1000",
         lanes()
     );
     let mut found = Vec::new();
@@ -269,7 +269,7 @@ async fn dead_entries_below_the_cursor_cost_a_reader_nothing() {
         .unwrap();
     outbox.run("DELETE FROM outbox WHERE order_key = 7").await;
     let read = |cursor: i64| {
-        let arguments = format!("'{{7}}', '{{{cursor}}}', '{{1000}}', '{{5,6}}', '800000', 1000");
+        let arguments = format!("'{{7}}', '{{{cursor}}}', '{{1000}}', '{{5,6}}', '9000000000000', 1000");
         let outbox = &outbox;
         async move {
             let plan = explain(outbox, sql!("read"), &arguments).await;

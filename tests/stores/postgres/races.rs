@@ -237,6 +237,15 @@ async fn a_lane_is_not_taken_while_a_verdict_is_being_written() {
             [lease],
             "a renewal passes"
         );
+        // Whoever changes the epoch waits, also by other words than `take` has.
+        let by_hand = format!("SET LOCAL lock_timeout = '50ms'; UPDATE outbox_lane SET epoch = epoch + 1 WHERE lane = {lane}");
+        let by_hand = sqlx::raw_sql(sqlx::AssertSqlSafe(by_hand));
+        let error = outbox.database.pool.execute(by_hand).await.unwrap_err();
+        assert_eq!(
+            error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
+            Some("55P03"),
+            "{error}"
+        );
         assert_eq!(waits().await.unwrap(), 1, "it waited all the time");
         outbox.commit(operator).await;
     };
