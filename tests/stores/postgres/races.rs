@@ -10,7 +10,7 @@ use eventferry::store::{
     Doing, Fault, LaneRead, OpenTransaction, RelayId, Retention, Store, StoreError, StoreErrorKind, Verdict, VerdictOutcome,
 };
 use eventferry::testing::conformance::store::Harness;
-use sqlx::{Executor, Row};
+use sqlx::Executor;
 
 use crate::postgres::order::read_all;
 use crate::postgres::support::{Outbox, event, fresh, leases, together, within};
@@ -41,9 +41,17 @@ const STALE: &str = "
 #[derive(Clone, Copy)]
 enum Write {
     Fail,
-    /// The same with a look at the lane in place of its lock: the mutant.
+    /// The same with a look at the lane in place of its locks: the first mutant.
     WithoutLock,
+    /// The same with the lock on the lane's row alone: the second.
+    WithRowLock,
 }
+
+/// Makes each row of the lanes as wide as a page, so that every renewal moves it to another one.
+const WIDE: &str = "
+    ALTER TABLE outbox_lane ADD COLUMN wide text;
+    ALTER TABLE outbox_lane ALTER COLUMN wide SET STORAGE PLAIN;
+    UPDATE outbox_lane SET wide = repeat('x', 5000)";
 
 /// What came of the verdicts while the lane was taken again and again.
 #[derive(Debug, Default)]
@@ -69,9 +77,22 @@ impl Counts {
         };
         count.fetch_add(1, Relaxed);
     }
+
+    fn none_was_stale(&self) {
+        assert_eq!(self.stale.load(Relaxed), 0, "{self:?}");
+        let answered = self.changed.load(Relaxed) + self.refused.load(Relaxed);
+        assert!(
+            self.told_to_repeat.load(Relaxed) * 1_000 <= answered,
+            "next to none may have to be repeated: {self:?}"
+        );
+        assert!(
+            self.changed.load(Relaxed) > 50 && self.refused.load(Relaxed) > 50,
+            "both must happen: {self:?}"
+        );
+    }
 }
 
-async fn race(how: Write, takeovers: i64) -> Option<Counts> {
+async fn race(how: Write, prepare: &str, takeovers: i64) -> Option<Counts> {
     let outbox = Outbox::fresh("outbox").await?;
     let rows = put(&outbox, (0..10).map(|n| format!("race-{n}"))).await;
     let lane = rows[0].lane();
@@ -85,27 +106,25 @@ async fn race(how: Write, takeovers: i64) -> Option<Counts> {
         .collect();
     outbox.run(&format!("UPDATE outbox SET order_key = {lane}")).await;
     outbox.run(STALE).await;
+    outbox.run(prepare).await;
     let relay = RelayId::random();
     let epoch = AtomicI64::new(0);
     let over = AtomicBool::new(false);
     let counts = Counts::default();
+    // A relay's heartbeats and takes share a connection, and here they are to meet.
+    let taking = eventferry::store::postgres::PostgresStore::new(outbox.database.pool.clone());
+    let over_now = format!("UPDATE outbox_lane SET leased_until = now() - interval '1 s' WHERE lane = {lane}");
     let take = || async {
-        let taken = sqlx::query(
-            "UPDATE outbox_lane SET owner = $1, epoch = epoch + 1, leased_until = now() + interval '5 s'
-             WHERE lane IN (SELECT lane FROM outbox_lane WHERE lane = $2 FOR UPDATE SKIP LOCKED) RETURNING epoch",
-        )
-        .bind(relay.as_uuid())
-        .bind(i16::from(lane))
-        .fetch_optional(&outbox.database.pool)
-        .await
-        .unwrap();
-        if let Some(row) = taken {
-            epoch.store(row.get(0), Relaxed);
+        // A renewal may come between.
+        outbox.run(&over_now).await;
+        let taken = taking.take(relay, 64).await.unwrap();
+        if let Some(taken) = taken.iter().find(|taken| taken.lease.lane == lane) {
+            epoch.store(taken.lease.epoch, Relaxed);
         }
     };
     take().await;
     let taker = async {
-        while epoch.load(Relaxed) < takeovers {
+        while epoch.load(Relaxed) < takeovers && counts.stale.load(Relaxed) == 0 {
             take().await;
             outbox.database.pool.execute("SELECT pg_sleep(0.002)").await.unwrap();
         }
@@ -156,49 +175,62 @@ async fn race(how: Write, takeovers: i64) -> Option<Counts> {
                         .fail(relay, &[verdict])
                         .await
                         .map(|outcomes| outcomes[0] != VerdictOutcome::LaneLost),
-                    Write::WithoutLock => without_lock(outbox, relay, &verdict).await,
+                    Write::WithoutLock => write(LOOK, outbox, relay, &verdict).await,
+                    Write::WithRowLock => write(ROW_LOCK, outbox, relay, &verdict).await,
                 };
                 counts.note(changed);
             }
         }
     };
-    within(async { tokio::join!(taker, renewer, toucher, together((0..4).map(speaker))) }).await;
+    within(async { tokio::join!(taker, renewer, toucher, together((0..2).map(speaker))) }).await;
     Some(counts)
 }
 
-async fn without_lock(outbox: &Outbox, relay: RelayId, verdict: &Verdict) -> Result<bool, StoreError> {
-    sqlx::query(
-        "UPDATE outbox SET status = 3, available_at = now(), attempts = attempts + 1, last_error = $5
-         WHERE id = $1 AND message_id = $2 AND status IN (0, 1, 3)
-            AND EXISTS (SELECT FROM outbox_lane WHERE lane = $3 AND epoch = $4 AND owner = $6)",
-    )
-    .bind(verdict.row.id)
-    .bind(uuid::Uuid::from(verdict.row.message_id))
-    .bind(i16::from(verdict.lease.lane))
-    .bind(verdict.lease.epoch)
-    .bind(&verdict.error)
-    .bind(relay.as_uuid())
-    .execute(&outbox.database.pool)
-    .await
-    .map(|done| done.rows_affected() == 1)
-    .map_err(|_| StoreError::new(StoreErrorKind::Database, "stale"))
+/// More takeovers than come about in the time a test has: a mutant's race ends with its first stale verdict.
+const MANY: i64 = 1_000_000;
+
+const LOOK: &str = "
+    UPDATE outbox SET status = 3, available_at = now(), attempts = attempts + 1, last_error = $5
+    WHERE id = $1 AND message_id = $2 AND status IN (0, 1, 3)
+        AND EXISTS (SELECT FROM outbox_lane WHERE lane = $3 AND epoch = $4 AND owner = $6)";
+
+const ROW_LOCK: &str = "
+    WITH mine AS MATERIALIZED (SELECT lane FROM outbox_lane WHERE lane = $3 AND epoch = $4 AND owner = $6 FOR KEY SHARE)
+    UPDATE outbox AS o SET status = 3, available_at = now(), attempts = attempts + 1, last_error = $5
+    FROM mine WHERE o.id = $1 AND o.message_id = $2 AND o.status IN (0, 1, 3)";
+
+/// A verdict by other words.
+async fn write(statement: &'static str, outbox: &Outbox, relay: RelayId, verdict: &Verdict) -> Result<bool, StoreError> {
+    sqlx::query(statement)
+        .bind(verdict.row.id)
+        .bind(uuid::Uuid::from(verdict.row.message_id))
+        .bind(i16::from(verdict.lease.lane))
+        .bind(verdict.lease.epoch)
+        .bind(&verdict.error)
+        .bind(relay.as_uuid())
+        .execute(&outbox.database.pool)
+        .await
+        .map(|done| done.rows_affected() == 1)
+        .map_err(|_| StoreError::new(StoreErrorKind::Database, "stale"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_verdict_is_written_under_an_epoch_that_is_over_and_some_are_without_the_lock() {
-    let Some(counts) = race(Write::Fail, 300).await else { return };
-    let stale = counts.stale.load(Relaxed);
-    assert_eq!(stale, 0, "{counts:?}");
-    let answered = counts.changed.load(Relaxed) + counts.refused.load(Relaxed);
-    assert!(
-        counts.told_to_repeat.load(Relaxed) * 1_000 <= answered,
-        "next to none may have to be repeated: {counts:?}"
-    );
-    assert!(
-        counts.changed.load(Relaxed) > 50 && counts.refused.load(Relaxed) > 50,
-        "both must happen: {counts:?}"
-    );
-    let Some(counts) = race(Write::WithoutLock, 300).await else {
+    let Some(counts) = race(Write::Fail, "", 200).await else { return };
+    counts.none_was_stale();
+    let Some(counts) = race(Write::WithoutLock, "", MANY).await else {
+        return;
+    };
+    assert!(counts.stale.load(Relaxed) > 0, "the mutant must be caught: {counts:?}");
+}
+
+/// `PostgreSQL` loses a FOR KEY SHARE that is taken in the middle of an update which moves the row to another page: `heap_update` gives up
+/// its hold of the page, and writes afterwards what it had seen of the row's locks before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_verdict_is_written_under_an_epoch_that_is_over_though_renewals_move_the_row_of_the_lane() {
+    let Some(counts) = race(Write::Fail, WIDE, 200).await else { return };
+    counts.none_was_stale();
+    let Some(counts) = race(Write::WithRowLock, WIDE, MANY).await else {
         return;
     };
     assert!(counts.stale.load(Relaxed) > 0, "the mutant must be caught: {counts:?}");
@@ -206,28 +238,25 @@ async fn no_verdict_is_written_under_an_epoch_that_is_over_and_some_are_without_
 
 /// A verdict that waits for a row which somebody has locked, when its lease is over: until its end nobody takes the lane, and then its
 /// relay has no say in it any more.
-#[tokio::test]
-async fn a_lane_is_not_taken_while_a_verdict_is_being_written() {
-    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-                           AND query LIKE '-- Record verdicts%'";
+async fn taken_meanwhile(outbox: &Outbox, fault: Fault, outcome: VerdictOutcome) {
+    // Every verdict of this test that waits has locked its one lane, by the lock that cannot be lost.
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity AS a JOIN pg_locks AS l ON l.pid = a.pid
+                           WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND l.granted
+                               AND l.locktype = 'advisory' AND l.mode = 'ShareLock' AND l.classid = 'outbox_lane'::regclass AND l.objid = ";
     const OVER: &str = "UPDATE outbox_lane SET leased_until = now() - interval '1 s'";
-    let outbox = fresh!("outbox");
-    let rows = put(&outbox, ["42".to_owned()]).await;
-    let lane = rows[0].lane();
+    let row = read_all(outbox).await.remove(0);
+    let (lane, attempts) = (row.lane(), row.attempts);
+    let waiting = format!("{WAITING}{lane}");
     let (old, new) = (RelayId::random(), RelayId::random());
     let held = leases(&outbox.store.take(old, 64).await.unwrap());
     let lease = *held.iter().find(|lease| lease.lane == lane).unwrap();
     let other = eventferry::store::postgres::PostgresStore::new(outbox.database.pool.clone());
-    let fault = Fault::Refused {
-        delay: Duration::ZERO,
-        max_attempts: 2,
-    };
-    let verdict = |attempts| Verdict::new(rows[0].row(), attempts, lease, fault, OnDead::Continue, "no");
+    let verdict = |attempts| Verdict::new(row.row(), attempts, lease, fault, OnDead::Continue, "no");
     let mut operator = outbox.begin().await;
     operator.execute("SELECT FROM outbox FOR UPDATE").await.unwrap();
     outbox.run(OVER).await;
     let meanwhile = async {
-        let waits = || sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&outbox.database.pool);
+        let waits = || sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(waiting.clone())).fetch_one(&outbox.database.pool);
         while waits().await.unwrap() == 0 {}
         let taken = other.take(new, 64).await.unwrap();
         assert_eq!(taken.len(), 63, "taking waits for nobody");
@@ -237,25 +266,53 @@ async fn a_lane_is_not_taken_while_a_verdict_is_being_written() {
             [lease],
             "a renewal passes"
         );
-        // Whoever changes the epoch waits, also by other words than `take` has.
-        let by_hand = format!("SET LOCAL lock_timeout = '50ms'; UPDATE outbox_lane SET epoch = epoch + 1 WHERE lane = {lane}");
-        let by_hand = sqlx::raw_sql(sqlx::AssertSqlSafe(by_hand));
-        let error = outbox.database.pool.execute(by_hand).await.unwrap_err();
-        assert_eq!(
-            error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
-            Some("55P03"),
-            "{error}"
-        );
         assert_eq!(waits().await.unwrap(), 1, "it waited all the time");
         outbox.commit(operator).await;
     };
-    let first = [verdict(0)];
+    let first = [verdict(attempts)];
     let (outcomes, ()) = within(async { tokio::join!(outbox.store.fail(old, &first), meanwhile) }).await;
-    assert_eq!(outcomes.unwrap(), [VerdictOutcome::Waits { attempts: 1 }]);
+    assert_eq!(outcomes.unwrap(), [outcome]);
     outbox.run(OVER).await;
     let taken = other.take(new, 64).await.unwrap();
     assert!(taken.iter().any(|taken| taken.lease.lane == lane), "{taken:?}");
-    assert_eq!(outbox.store.fail(old, &[verdict(1)]).await.unwrap(), [VerdictOutcome::LaneLost]);
+    if outcome != VerdictOutcome::Discarded {
+        assert_eq!(outbox.store.fail(old, &[verdict(attempts + 1)]).await.unwrap(), [VerdictOutcome::LaneLost]);
+    }
+}
+
+#[tokio::test]
+async fn a_lane_is_not_taken_while_a_verdict_is_being_written() {
+    let outbox = fresh!("outbox");
+    put(&outbox, ["42".to_owned()]).await;
+    let fault = Fault::Refused {
+        delay: Duration::ZERO,
+        max_attempts: 2,
+    };
+    taken_meanwhile(&outbox, fault, VerdictOutcome::Waits { attempts: 1 }).await;
+    outbox
+        .run(r#"UPDATE outbox SET headers = '{"operator-discard-asked":"somebody"}'; UPDATE outbox_lane SET owner = NULL"#)
+        .await;
+    taken_meanwhile(&outbox, Fault::Discarded, VerdictOutcome::Discarded).await;
+}
+
+/// What holds a verdict's lane is not the lock of the row alone, which can be lost.
+#[tokio::test]
+async fn a_lane_in_which_a_verdict_is_being_written_is_left_for_the_next_time() {
+    let outbox = fresh!("outbox");
+    let mut writing = outbox.begin().await;
+    writing
+        .execute("SELECT pg_advisory_xact_lock_shared('outbox_lane'::regclass::oid::int4, 19)")
+        .await
+        .unwrap();
+    let (alone, grouped) = (RelayId::random(), RelayId::random());
+    let taken = leases(&outbox.store.take(alone, 64).await.unwrap());
+    assert!(taken.len() == 63 && taken.iter().all(|lease| lease.lane != 19), "{taken:?}");
+    outbox.store.release(alone, &taken).await.unwrap();
+    let groups: Vec<u8> = (0..8).collect();
+    let taken = leases(&outbox.store.take_groups(grouped, &groups, 8, 8).await.unwrap());
+    assert!(taken.len() == 56 && taken.iter().all(|lease| lease.lane / 8 != 2), "{taken:?}");
+    outbox.commit(writing).await;
+    assert_eq!(outbox.store.take_groups(grouped, &groups, 8, 8).await.unwrap().len(), 8);
 }
 
 /// A relay's take that was begun before another one's, and reaches the row after it: what the other has just taken is not expired.

@@ -55,9 +55,7 @@ CREATE TABLE outbox_lane (
     epoch bigint NOT NULL DEFAULT 0,
     taken_at timestamptz,
     leased_until timestamptz,
-    deaths integer NOT NULL DEFAULT 0,
-    -- Makes the epoch a key: a verdict's FOR KEY SHARE keeps out whoever would change it, and lets a renewal pass.
-    UNIQUE (lane, epoch)
+    deaths integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 20, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
 INSERT INTO outbox_lane (lane) SELECT generate_series(0, 63);
 

@@ -4,12 +4,19 @@
 -- 2 is about to be sent alone (counted before), 3 that attempt is taken back, 4 refused in such an attempt,
 -- $7 delays in microseconds, $8 attempts at which it dies (0: never), $9 whether a dead row holds its aggregate, $10 errors, $11 the attempts
 -- the row had: where it has others, the verdict was written before and its answer was lost, so nothing changes
-WITH mine AS MATERIALIZED (
+WITH guarded AS MATERIALIZED (
+    -- Until the statement ends, nobody takes these lanes. The lock of a lane's row below finds its last version; alone it can be lost, where
+    -- a renewal moves that row to another page meanwhile.
+    SELECT count(pg_advisory_xact_lock_shared('outbox_lane'::regclass::oid::int4, w.lane)) AS lanes
+    FROM (SELECT DISTINCT v.lane::int4 AS lane FROM unnest($4::int2[]) AS v (lane)) AS w
+),
+mine AS MATERIALIZED (
     SELECT v.id, v.message_id, v.lane, v.kind, v.delay, v.max_attempts, v.hold, v.error, v.attempts, v.place
     FROM unnest($2::int8[], $3::uuid[], $4::int2[], $5::int8[], $6::int2[], $7::int8[], $8::int8[], $9::bool[], $10::text[], $11::int4[])
         WITH ORDINALITY AS v (id, message_id, lane, epoch, kind, delay, max_attempts, hold, error, attempts, place)
     JOIN outbox_lane AS l ON l.lane = v.lane AND l.epoch = v.epoch AND l.owner = $1
-    -- A renewal still passes; taking the lane does not.
+    WHERE (SELECT guarded.lanes FROM guarded) > 0
+    -- A renewal still passes.
     FOR KEY SHARE OF l
 )
 UPDATE outbox AS o

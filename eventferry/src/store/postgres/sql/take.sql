@@ -12,6 +12,10 @@ free AS MATERIALIZED (
     ORDER BY l.lane
     LIMIT $2
     FOR UPDATE OF l SKIP LOCKED
+),
+quiet AS MATERIALIZED (
+    -- A lane in which a verdict is being written is left for the next time.
+    SELECT free.lane FROM free WHERE pg_try_advisory_xact_lock('outbox_lane'::regclass::oid::int4, free.lane)
 )
 UPDATE outbox_lane AS l
 SET owner = $1,
@@ -23,6 +27,6 @@ SET owner = $1,
     deaths = l.deaths + CASE WHEN l.owner <> $1 AND l.leased_until <= clock_timestamp() AND NOT EXISTS (
         SELECT FROM outbox_relay AS r WHERE r.id = l.owner AND r.seen_at >= l.leased_until AND r.seen_at <= clock_timestamp()
     ) THEN 1 ELSE 0 END
-FROM free
-WHERE l.lane = free.lane
+FROM quiet
+WHERE l.lane = quiet.lane
 RETURNING l.lane, l.epoch, l.deaths

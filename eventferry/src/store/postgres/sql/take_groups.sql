@@ -12,8 +12,11 @@ free AS MATERIALIZED (
     ORDER BY l.lane
     FOR UPDATE OF l SKIP LOCKED
 ),
+quiet AS MATERIALIZED (
+    SELECT free.lane FROM free WHERE pg_try_advisory_xact_lock('outbox_lane'::regclass::oid::int4, free.lane)
+),
 whole AS MATERIALIZED (
-    SELECT free.lane / $3 AS number FROM free GROUP BY free.lane / $3 HAVING count(*) = $3 ORDER BY 1 LIMIT $4
+    SELECT quiet.lane / $3 AS number FROM quiet GROUP BY quiet.lane / $3 HAVING count(*) = $3 ORDER BY 1 LIMIT $4
 )
 UPDATE outbox_lane AS l
 SET owner = $1,
@@ -25,6 +28,6 @@ SET owner = $1,
     deaths = l.deaths + CASE WHEN l.owner <> $1 AND l.leased_until <= clock_timestamp() AND NOT EXISTS (
         SELECT FROM outbox_relay AS r WHERE r.id = l.owner AND r.seen_at >= l.leased_until AND r.seen_at <= clock_timestamp()
     ) THEN 1 ELSE 0 END
-FROM free
-WHERE l.lane = free.lane AND free.lane / $3 IN (SELECT whole.number FROM whole)
+FROM quiet
+WHERE l.lane = quiet.lane AND quiet.lane / $3 IN (SELECT whole.number FROM whole)
 RETURNING l.lane, l.epoch, l.deaths
