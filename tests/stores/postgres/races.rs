@@ -278,7 +278,10 @@ async fn taken_meanwhile(outbox: &Outbox, fault: Fault, outcome: VerdictOutcome)
     let taken = other.take(new, 64).await.unwrap();
     assert!(taken.iter().any(|taken| taken.lease.lane == lane), "{taken:?}");
     if outcome != VerdictOutcome::Discarded {
-        assert_eq!(outbox.store.fail(old, &[verdict(attempts + 1)]).await.unwrap(), [VerdictOutcome::LaneLost]);
+        assert_eq!(
+            outbox.store.fail(old, &[verdict(attempts + 1)]).await.unwrap(),
+            [VerdictOutcome::LaneLost]
+        );
     }
 }
 
