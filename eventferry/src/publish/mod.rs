@@ -188,6 +188,8 @@ impl<'a> Seat<'a> {
 }
 
 /// A publisher that can keep many events of one aggregate in flight.
+///
+#[doc = include_str!("examples/pipelined.md")]
 pub trait Pipelined: Send + Sync {
     /// Opens a session: one broker client from creation to destruction, for the lanes of one [`Seat`].
     ///
@@ -217,7 +219,7 @@ pub trait Pipelined: Send + Sync {
 /// One broker client, to which events are handed over without waiting.
 ///
 /// **Prefix rule**: of the events handed over for one partition, in that order, those delivered before a failure are a prefix: if one
-/// fails, none after it is delivered by this session.
+/// fails, none after it is delivered by this session. [`Pipelined`] shows one.
 pub trait Session: Send {
     /// Hands over an event for a partition; its report comes later, under `token`.
     ///

@@ -51,7 +51,14 @@ pub(super) struct RelayConfig {
 #[error("invalid relay setting `{setting}`: {reason}")]
 pub struct RelayConfigError {
     setting: &'static str,
-    reason: String,
+    reason: &'static str,
+}
+
+impl RelayConfigError {
+    /// The setting, by the name of the method that sets it; `publisher` where that cannot be carried to.
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
 }
 
 impl Default for RelayConfig {
@@ -251,12 +258,7 @@ impl<S: Store, P: Publisher> RelayBuilder<S, P> {
     #[doc = include_str!("examples/build.md")]
     pub fn build(self) -> Result<Relay<S, P>, RelayConfigError> {
         let config = &self.config;
-        let refuse = |setting, reason: &str| {
-            Err(RelayConfigError {
-                setting,
-                reason: reason.to_owned(),
-            })
-        };
+        let refuse = |setting, reason| Err(RelayConfigError { setting, reason });
         if config.window < 16 {
             return refuse("window", "at least 16 events are needed to keep lanes and aggregates apart");
         }

@@ -8,6 +8,7 @@ mod conductor;
 mod config;
 mod core;
 mod dead_letter;
+mod error;
 mod lanes;
 mod maintain;
 mod observe;
@@ -15,7 +16,6 @@ mod publish;
 mod read;
 mod sessions;
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,8 +26,9 @@ use self::config::RelayConfig;
 pub use self::config::{RelayBuilder, RelayConfigError};
 use self::core::Fact;
 pub use self::core::Stats;
+pub use self::error::{RelayError, RelayErrorKind};
 use crate::publish::{Pipelined, Publisher};
-use crate::store::{RelayId, Store, StoreError};
+use crate::store::{RelayId, Store};
 
 /// Carries the events of one outbox to one publisher.
 ///
@@ -68,54 +69,6 @@ impl<S, P> fmt::Debug for Relay<S, P> {
     }
 }
 
-/// Why a relay did not start, or did not end well.
-///
-/// # Examples
-/// What to do is in its source:
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # #[cfg(feature = "sqlite")] {
-/// use eventferry::publish::memory::MemoryPublisher;
-/// use eventferry::relay::Relay;
-/// use eventferry::store::sqlite::SqliteStore;
-/// use eventferry::{StoreError, StoreErrorKind};
-///
-/// let empty = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
-/// let error = Relay::builder(SqliteStore::new(empty), MemoryPublisher::new()).build()?.start().await.unwrap_err();
-/// assert_eq!(error.to_string(), "failed to start the relay on its outbox");
-/// let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<StoreError>());
-/// assert_eq!(cause.map(StoreError::kind), Some(StoreErrorKind::Misconfigured));
-/// # }
-/// # Ok(()) }
-/// ```
-#[derive(Debug)]
-pub struct RelayError {
-    text: &'static str,
-    source: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-impl fmt::Display for RelayError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)
-    }
-}
-
-impl StdError for RelayError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|e| e as &(dyn StdError + 'static))
-    }
-}
-
-impl From<StoreError> for RelayError {
-    fn from(error: StoreError) -> Self {
-        Self {
-            text: "failed to start the relay on its outbox",
-            source: Some(Box::new(error)),
-        }
-    }
-}
-
 impl<S: Store, P: Publisher> Relay<S, P> {
     /// Sets up a relay from a store to a publisher.
     pub fn builder(store: S, publisher: P) -> RelayBuilder<S, P> {
@@ -127,8 +80,8 @@ impl<S: Store, P: Publisher> Relay<S, P> {
     /// The broker is not asked: one that is away is waited for.
     ///
     /// # Errors
-    /// If the database cannot be reached, or the outbox is missing or set up so that a promise cannot hold; the source says which command
-    /// mends it.
+    /// [`RelayErrorKind::Start`], if the database cannot be reached, or the outbox is missing or set up so that a promise cannot hold; the
+    /// source says which command mends it.
     ///
     /// # Cancel safety
     /// Dropping the future leaves no lane leased; the relay may be counted as alive for one lease length.
@@ -137,7 +90,7 @@ impl<S: Store, P: Publisher> Relay<S, P> {
     /// [`Relay`] shows a whole run, [`RelayError`] what a start that fails says.
     pub async fn start(self) -> Result<RelayHandle, RelayError> {
         let id = RelayId::random();
-        let opened = self.store.open(id).await?;
+        let opened = self.store.open(id).await.map_err(RelayError::start)?;
         for warning in &opened.warnings {
             tracing::warn!(relay = %id, "{warning}");
         }
@@ -225,7 +178,7 @@ impl RelayHandle {
     /// Waits until the counters satisfy a condition.
     ///
     /// # Errors
-    /// If the relay ended before.
+    /// [`RelayErrorKind::Ended`], if the relay ended before.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -248,10 +201,7 @@ impl RelayHandle {
         let mut stats = self.stats.clone();
         match stats.wait_for(condition).await {
             Ok(stats) => Ok(*stats),
-            Err(_) => Err(RelayError {
-                text: "the relay ended before its counters got there",
-                source: None,
-            }),
+            Err(_) => Err(RelayError::ended()),
         }
     }
 
@@ -290,7 +240,7 @@ impl RelayHandle {
     /// Takes at most the drain time. Events whose delivery is not known by then will be delivered again.
     ///
     /// # Errors
-    /// If a task of the relay panicked.
+    /// [`RelayErrorKind::Panicked`], if a task of the relay panicked.
     ///
     /// # Cancel safety
     /// Dropping the future does not undo the stop.
@@ -311,10 +261,7 @@ impl RelayHandle {
     pub async fn stop(mut self) -> Result<Stats, RelayError> {
         self.ask_to_stop();
         if let Some(task) = self.task.take() {
-            task.await.map_err(|error| RelayError {
-                text: "a task of the relay failed",
-                source: Some(Box::new(error)),
-            })?;
+            task.await.map_err(RelayError::panicked)?;
         }
         Ok(self.stats())
     }

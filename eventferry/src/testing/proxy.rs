@@ -21,6 +21,8 @@ const CHUNK: usize = 16 * 1024;
 const CHUNKS: usize = 16;
 /// How long the other end may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
+/// No byte is later than this, so that no time leaves the range of a clock.
+const LATEST: Duration = Duration::from_hours(365 * 24);
 
 /// What happens to what passes a [`TcpProxy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub enum Line {
     Open,
     /// Every connection is closed, and a new one as soon as it is made.
     Refused,
-    /// Bytes arrive late, in the order in which they were sent. A connection holds at most 256 KiB in each direction.
+    /// Bytes arrive late, in the order in which they were sent, a year late at most. A connection holds at most 256 KiB in each direction.
     Slow {
         /// How late the client's bytes are.
         up: Duration,
@@ -236,7 +238,7 @@ async fn take(
             (Line::Slow { down, .. }, Way::Down) => down,
             (Line::Open | Line::Refused | Line::Slow { .. } | Line::Stalled(_), _) => Duration::ZERO,
         };
-        room.send((Instant::now() + late, chunk));
+        room.send((Instant::now() + late.min(LATEST), chunk));
     }
 }
 
@@ -352,6 +354,12 @@ mod tests {
             b"twothree",
             "what was late is not overtaken"
         );
+        proxy.set(Line::Slow {
+            up: Duration::MAX,
+            down: Duration::ZERO,
+        });
+        let never = timeout(Duration::from_millis(50), say(&mut stream, b"four")).await;
+        assert!(never.is_err(), "late, and not closed: {never:?}");
     }
 
     #[tokio::test]

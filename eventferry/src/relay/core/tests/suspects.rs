@@ -20,14 +20,19 @@ fn lose_all(bench: &mut Bench, presence: Presence, rows: &[Record]) -> usize {
     sent.len()
 }
 
-#[test]
-fn an_event_in_flight_at_three_losses_goes_alone_and_is_counted_if_it_is_lost_again() {
+/// A relay with these events, of which those that were in flight are suspects.
+fn suspecting(rows: &[Record]) -> Bench {
     let mut bench = Bench::new(config());
-    let rows = [row(1, "a"), row(2, "a")];
     bench.read(|batch| batch.fresh = rows.to_vec());
     for _ in 0..3 {
-        assert_eq!(lose_all(&mut bench, Presence::There, &rows), 1);
+        assert_eq!(lose_all(&mut bench, Presence::There, rows), 1);
     }
+    bench
+}
+
+#[test]
+fn an_event_in_flight_at_three_losses_goes_alone_and_is_counted_if_it_is_lost_again() {
+    let mut bench = suspecting(&[row(1, "a"), row(2, "a")]);
     assert_eq!(bench.ids(), [0; 0], "not before the broker was asked");
     bench.answer_probe(Presence::There);
     let sent = bench.handed_over();
@@ -41,12 +46,7 @@ fn an_event_in_flight_at_three_losses_goes_alone_and_is_counted_if_it_is_lost_ag
 
 #[test]
 fn while_a_suspect_is_out_no_other_call_is_made_and_then_they_go_on() {
-    let mut bench = Bench::new(config());
-    let rows = [row(1, "a")];
-    bench.read(|batch| batch.fresh = rows.to_vec());
-    for _ in 0..3 {
-        lose_all(&mut bench, Presence::There, &rows);
-    }
+    let mut bench = suspecting(&[row(1, "a")]);
     bench.answer_probe(Presence::There);
     let sent = bench.handed_over();
     bench.turn([]);
@@ -79,12 +79,8 @@ fn losses_in_an_outage_make_no_suspects() {
 
 #[test]
 fn a_suspect_that_is_lost_with_the_broker_is_not_counted() {
-    let mut bench = Bench::new(config());
     let rows = [row(1, "a")];
-    bench.read(|batch| batch.fresh = rows.to_vec());
-    for _ in 0..3 {
-        lose_all(&mut bench, Presence::There, &rows);
-    }
+    let mut bench = suspecting(&rows);
     bench.answer_probe(Presence::There);
     let sent = bench.handed_over();
     bench.refuse(sent[0].1, PublishErrorKind::Unavailable(Scope::Publisher));
