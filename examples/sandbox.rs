@@ -1,13 +1,13 @@
 //! A database and topics for an example that needs real servers, so that it can be run on servers in use without touching anything of theirs.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -139,11 +139,31 @@ fn ends_of(consumer: &BaseConsumer, topics: &[String]) -> KafkaResult<TopicParti
         .filter(|topic| topics.iter().any(|name| name == topic.name()))
     {
         for partition in topic.partitions() {
-            let (_, end) = consumer.fetch_watermarks(topic.name(), partition.id(), PATIENCE)?;
+            let end = end_of(consumer, topic.name(), partition.id())?;
             ends.add_partition_offset(topic.name(), partition.id(), Offset::Offset(end))?;
         }
     }
     Ok(ends)
+}
+
+/// A partition that somebody has just made has no leader for a moment.
+fn end_of(consumer: &BaseConsumer, topic: &str, partition: i32) -> KafkaResult<i64> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+            Ok((_, end)) => return Ok(end),
+            // The client asks anew who leads it.
+            Err(error) if Instant::now() < until && has_no_leader_yet(&error) => drop(consumer.fetch_metadata(Some(topic), PATIENCE)?),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn has_no_leader_yet(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable | RDKafkaErrorCode::UnknownTopicOrPartition)
+    )
 }
 
 /// What was attempted, and its cause.
