@@ -78,7 +78,7 @@ impl RelayError {
         self.kind
     }
 
-    /// Whether the same relay may start a moment later: the database was away, or busy. Nothing has to be mended first.
+    /// Whether another start a moment later can help: the database was away, or busy, and nothing has to be mended first.
     pub fn is_retryable(&self) -> bool {
         self.retryable
     }
