@@ -1,6 +1,12 @@
 //! Whose fault is it: topics that are not there, and such as cannot be.
 
-use eventferry::{IncomingMessage, MessageId};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use eventferry::publish::kafka::KafkaPublisher;
+use eventferry::publish::{BoxFuture, Delivery, Pipelined, PublishError, Publisher, Seat, Session};
+use eventferry::relay::Relay;
+use eventferry::{IncomingMessage, Message, MessageId};
 use eventferry_tests::kafka::{Logged, TestTopic};
 
 use crate::rig::{Comparison, Ledger, Rig, soon};
@@ -99,4 +105,48 @@ async fn an_unknown_topic_waits_uncounted_while_the_others_flow() {
 
 fn aggregate_id(record: &Logged) -> &str {
     std::str::from_utf8(record.header("aggregate-id").unwrap()).unwrap()
+}
+
+/// Kafka, but nobody ever answers the first two questions about a topic.
+struct Mute {
+    kafka: KafkaPublisher,
+    asked: AtomicU32,
+}
+
+impl Publisher for Mute {
+    async fn publish(&self, message: &Message) -> Result<Delivery, PublishError> {
+        self.kafka.publish(message).await
+    }
+
+    fn pipelined(&self) -> Option<&dyn Pipelined> {
+        Some(self)
+    }
+}
+
+impl Pipelined for Mute {
+    fn open<'a>(&'a self, seat: Seat<'a>) -> BoxFuture<'a, Result<Box<dyn Session>, PublishError>> {
+        self.kafka.open(seat)
+    }
+
+    fn partitions<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u32, PublishError>> {
+        if self.asked.fetch_add(1, Ordering::Relaxed) < 2 {
+            return Box::pin(std::future::pending());
+        }
+        self.kafka.partitions(topic)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_about_a_topic_that_nobody_answers_is_asked_again() {
+    let Some(rig) = Rig::new(1, &[]).await else { return };
+    let ledger = rig.fill(40, 4).await;
+    let publisher = Mute {
+        kafka: rig.publisher(),
+        asked: AtomicU32::new(0),
+    };
+    let relay = Relay::builder(rig.store(), publisher).publish_deadline(Duration::from_millis(300));
+    let relay = relay.build().unwrap().start().await.unwrap();
+    soon("40 acks", relay.wait_for(|stats| stats.acked >= 40)).await.unwrap();
+    assert_eq!(rig.compare(&ledger).await, Comparison::CLEAN);
+    relay.stop().await.unwrap();
 }

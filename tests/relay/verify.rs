@@ -64,6 +64,19 @@ async fn whatever_fails_nothing_is_lost_made_up_or_out_of_order() {
     }
 }
 
+/// Kafka's client waits by the wall clock. Relays whose clock is an hour ahead while the broker is away, and then is not, go on at once, and
+/// not an hour later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_while_the_broker_is_away_stops_no_relay() {
+    let faults = [Fault::StepClock, Fault::KillBroker];
+    let names = faults.map(|fault| fault.to_string());
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let Some(outcome) = verify(6, 24, Database::Server, &names).await else {
+        return;
+    };
+    assert_planned(&outcome, &faults, 2);
+}
+
 /// One file that eight writers and three relays open at once. One of the relays is stopped, perhaps while it writes, one is killed, lanes are
 /// taken away, and for a while nobody can write at all.
 #[tokio::test(flavor = "multi_thread")]

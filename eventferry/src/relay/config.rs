@@ -161,7 +161,8 @@ impl<S: Store, P: Publisher> RelayBuilder<S, P> {
         self
     }
 
-    /// How long one publish call may take before the same event is tried again; above zero, 30 s by default. Sessions have no deadline.
+    /// How long one publish call may take before the same event is tried again, and a question about a topic before it is asked again; above zero,
+    /// 30 s by default. Sessions have no deadline.
     ///
     /// No attempt is counted. A call that is given up may have delivered its event, which then arrives twice. Not shorter than the publisher's own deadline, where it
     /// has one: that one says more when it ends.

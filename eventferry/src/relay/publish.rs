@@ -101,10 +101,13 @@ impl<P: Publisher> Stage<P> {
                 });
             }
             PublishCommand::Describe(topic) => {
-                let publisher = self.publisher.clone();
+                let (publisher, deadline) = (self.publisher.clone(), self.deadline);
                 self.call(async move {
                     let partitions = match publisher.pipelined() {
-                        Some(pipelined) => pipelined.partitions(&topic).await,
+                        Some(pipelined) => timeout(deadline, pipelined.partitions(&topic)).await.unwrap_or_else(|_| {
+                            let text = format!("failed to look up topic `{topic}`: no answer within {deadline:?}");
+                            Err(PublishError::new(PublishErrorKind::Unavailable(Scope::Topic), text))
+                        }),
                         None => Ok(0),
                     };
                     let partitions = partitions.map_err(|error| {

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::event::Message;
 use crate::publish::Delivery;
+use crate::publish::kafka::clock::{GRACE, WallClock};
 use crate::publish::kafka::error::code_of;
 use crate::publish::kafka::plain::{Answer, PlainProducer};
 use crate::publish::kafka::settings::Settings;
@@ -36,28 +37,35 @@ pub(super) enum Trial {
 
 /// Tries such events, one at a time: each trial costs a client.
 #[derive(Debug)]
-pub(super) struct Trials(Semaphore);
+pub(super) struct Trials {
+    turn: Semaphore,
+    clock: WallClock,
+}
 
 impl Trials {
-    pub(super) fn new() -> Self {
-        Self(Semaphore::new(1))
+    pub(super) fn new(clock: WallClock) -> Self {
+        Self {
+            turn: Semaphore::new(1),
+            clock,
+        }
     }
 
     /// Publishes an event alone, before `until`.
     pub(super) async fn try_alone(&self, settings: &Settings, message: &Message, partition: i32, until: Instant) -> Trial {
         let left = until.saturating_duration_since(Instant::now());
-        let Ok(Ok(turn)) = timeout(left, self.0.acquire()).await else {
+        let Ok(Ok(turn)) = timeout(left, self.turn.acquire()).await else {
             return Trial::Postponed;
         };
         let (settings, message) = (settings.clone(), message.clone());
-        let tried = tokio::task::spawn_blocking(move || {
+        let trial = move || {
             // Certificates may be changing, threads may be used up: the event has no part in that.
             let Ok(client) = PlainProducer::alone(&settings) else {
                 return Trial::Postponed;
             };
             run(&client, &message, partition, settings.question_timeout(), until)
-        })
-        .await;
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        let tried = self.clock.era().call(left + GRACE, trial).await;
         drop(turn);
         tried.unwrap_or(Trial::Postponed)
     }
@@ -89,6 +97,10 @@ fn judge(in_time: impl Fn() -> bool, ask: impl Fn() -> Result<(), RDKafkaErrorCo
         if lost == ENOUGH {
             break;
         }
+        // The answer may have come much later than it was to.
+        if !in_time() {
+            return Trial::Postponed;
+        }
         match send() {
             Ok(delivery) => return Trial::Delivered(delivery),
             Err(RDKafkaErrorCode::BrokerTransportFailure) => {}
@@ -119,7 +131,9 @@ mod tests {
             warm_rule: WarmRule::Kept,
         };
         let until = Instant::now() + Duration::from_secs(30);
-        let trial = Trials::new().try_alone(&settings, &Message::new("orders", "1"), 0, until).await;
+        let trial = Trials::new(WallClock::start().unwrap())
+            .try_alone(&settings, &Message::new("orders", "1"), 0, until)
+            .await;
         assert!(matches!(trial, Trial::Postponed), "{trial:?}");
     }
 

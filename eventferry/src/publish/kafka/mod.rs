@@ -16,7 +16,9 @@
 
 mod alone;
 mod client;
+mod clock;
 mod config;
+mod current;
 mod error;
 mod gapless;
 mod incoming;

@@ -9,7 +9,7 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::metadata::Metadata;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::oneshot;
 
@@ -71,6 +71,13 @@ impl PlainProducer {
     pub(super) fn ask_leader(&self, topic: &str, partition: i32, timeout: Duration) -> Result<(), KafkaError> {
         let producer = self.0.producer().map_err(KafkaError::Global)?;
         producer.client().fetch_watermarks(topic, partition, timeout).map(drop)
+    }
+
+    /// Gives up everything that was not answered, as far as its threads hear of it. Waits for none of them.
+    pub(super) fn give_up(&self) {
+        if let Ok(producer) = self.0.producer() {
+            producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
+        }
     }
 
     /// Why no broker can be reached, if the client knows more than that none can.

@@ -1,14 +1,16 @@
 //! The publisher: which client an event goes to, and what a failure means.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::event::Message;
 use crate::publish::kafka::alone::{Trial, Trials};
+use crate::publish::kafka::clock::WallClock;
 use crate::publish::kafka::config::KafkaPublisherBuilder;
+use crate::publish::kafka::current::{Current, MAKE};
 use crate::publish::kafka::error::{failure, kind_of};
-use crate::publish::kafka::plain::PlainProducer;
 use crate::publish::kafka::session::KafkaSession;
 use crate::publish::kafka::settings::Settings;
 use crate::publish::kafka::topics::Topics;
@@ -47,7 +49,7 @@ const MISSING_AGE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct KafkaPublisher {
     pub(super) settings: Settings,
-    plain: PlainProducer,
+    plain: Arc<Current>,
     topics: Topics,
     trials: Trials,
 }
@@ -59,10 +61,12 @@ impl KafkaPublisher {
     }
 
     pub(super) fn new(settings: Settings) -> Result<Self, PublishError> {
+        let clock = WallClock::start()?;
+        let plain = Arc::new(Current::new(&settings, clock.clone())?);
         Ok(Self {
-            plain: PlainProducer::new(&settings)?,
-            topics: Topics::default(),
-            trials: Trials::new(),
+            topics: Topics::new(Arc::clone(&plain)),
+            trials: Trials::new(clock),
+            plain,
             settings,
         })
     }
@@ -71,10 +75,10 @@ impl KafkaPublisher {
     async fn partition(&self, message: &Message) -> Result<Option<i32>, PublishError> {
         let topic = message.topic();
         let time = self.settings.question_timeout();
-        let mut count = self.topics.count(&self.plain, topic, COUNT_AGE, time).await?;
+        let mut count = self.topics.count(topic, COUNT_AGE, time).await?;
         if message.partition().is_some_and(|named| named >= 0 && named.unsigned_abs() >= count) {
             // The topic may have got it meanwhile.
-            count = self.topics.count(&self.plain, topic, MISSING_AGE, time).await?;
+            count = self.topics.count(topic, MISSING_AGE, time).await?;
         }
         match (message.partition(), message.key()) {
             (Some(partition), _) if u32::try_from(partition).is_ok_and(|p| p < count) => Ok(Some(partition)),
@@ -101,7 +105,7 @@ impl KafkaPublisher {
             partition
         } else {
             let time = self.settings.question_timeout();
-            let count = self.topics.count(&self.plain, topic, COUNT_AGE, time).await?;
+            let count = self.topics.count(topic, COUNT_AGE, time).await?;
             i32::try_from(fastrand::u32(..count.max(1))).unwrap_or(0)
         };
         match self.trials.try_alone(&self.settings, message, partition, until).await {
@@ -145,7 +149,7 @@ impl KafkaPublisher {
         let broker = kind == PublishErrorKind::Unavailable(Scope::Publisher);
         if broker || matches!(code, RDKafkaErrorCode::MessageTimedOut | RDKafkaErrorCode::UnknownPartition) {
             let time = self.settings.question_timeout();
-            if let Err(error) = self.topics.count(&self.plain, topic, Duration::ZERO, time).await {
+            if let Err(error) = self.topics.count(topic, Duration::ZERO, time).await {
                 return error;
             }
             if broker {
@@ -161,14 +165,16 @@ impl Publisher for KafkaPublisher {
     async fn publish(&self, message: &Message) -> Result<Delivery, PublishError> {
         let until = Instant::now() + self.settings.publish_deadline;
         let partition = self.partition(message).await?;
-        let answer = match self.plain.send(message, partition) {
-            // The sender goes only with the client, and this publisher still has it.
-            Ok(receiver) => receiver.await.unwrap_or(Err(RDKafkaErrorCode::DestroyBroker)),
-            Err(code) => Err(code),
-        };
-        match answer {
+        match self.plain.publish(message, partition).await? {
             Ok(delivery) => Ok(delivery),
             Err(RDKafkaErrorCode::BrokerTransportFailure) => self.try_alone(message, partition, until).await,
+            // It was given up with its client: nobody knows what became of it.
+            Err(code @ (RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)) => Err(failure(
+                PublishErrorKind::Unavailable(Scope::Partition),
+                "publish to",
+                message.topic(),
+                code,
+            )),
             Err(code) => Err(self.judge(message.topic(), code).await),
         }
     }
@@ -184,36 +190,38 @@ impl Pipelined for KafkaPublisher {
     }
 
     fn open<'a>(&'a self, seat: Seat<'a>) -> BoxFuture<'a, Result<Box<dyn Session>, PublishError>> {
-        if let Some(transactions) = self.settings.transactions {
-            let (settings, plain) = (self.settings.clone(), self.plain.clone());
+        let settings = self.settings.clone();
+        if let Some(transactions) = settings.transactions {
             let (outbox, group) = (seat.outbox.to_owned(), seat.group);
             return Box::pin(async move {
+                let (plain, limit) = (self.plain.client().await?, MAKE + settings.metadata_timeout);
+                let era = plain.era.clone();
                 let open = move || TransactionalSession::open(&settings, transactions, Seat::new(&outbox, group), plain);
-                let opened = tokio::task::spawn_blocking(open).await;
-                opened.map_err(not_opened)?.map(|session| Box::new(session) as Box<dyn Session>)
+                let session = era.call(limit, open).await.ok_or_else(|| not_opened(limit))??;
+                Ok(Box::new(session) as Box<dyn Session>)
             });
         }
-        let (settings, generation, plain) = (self.settings.clone(), self.topics.generation(), self.plain.clone());
         Box::pin(async move {
-            let opened = tokio::task::spawn_blocking(move || KafkaSession::open(&settings, generation, plain)).await;
-            match opened {
-                Ok(session) => session.map(|session| {
-                    if let Some(client) = session.client() {
-                        self.topics.inform(&client);
-                    }
-                    Box::new(session) as Box<dyn Session>
-                }),
-                Err(error) => Err(not_opened(error)),
+            let (plain, generation) = (self.plain.client().await?, self.topics.generation());
+            let era = plain.era.clone();
+            let open = move || KafkaSession::open(&settings, generation, plain);
+            let session = era.call(MAKE, open).await.ok_or_else(|| not_opened(MAKE))??;
+            if let Some(client) = session.client() {
+                self.topics.inform(&client);
             }
+            Ok(Box::new(session) as Box<dyn Session>)
         })
     }
 
     fn partitions<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<u32, PublishError>> {
         let time = self.settings.metadata_timeout;
-        Box::pin(self.topics.count(&self.plain, topic, Duration::ZERO, time))
+        Box::pin(self.topics.count(topic, Duration::ZERO, time))
     }
 }
 
-fn not_opened(error: tokio::task::JoinError) -> PublishError {
-    PublishError::new(PublishErrorKind::Unavailable(Scope::Publisher), "failed to open a Kafka session").with_source(error)
+fn not_opened(limit: Duration) -> PublishError {
+    PublishError::new(
+        PublishErrorKind::Unavailable(Scope::Publisher),
+        format!("failed to open a Kafka session: its client was not ready within {limit:?}, or the wall clock of this host was set back"),
+    )
 }

@@ -9,14 +9,16 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataTopic;
 
 use crate::event::Topic;
+use crate::publish::kafka::clock::GRACE;
+use crate::publish::kafka::current::{Current, Made};
 use crate::publish::kafka::error::{code_of, failure, kind_of};
 use crate::publish::kafka::gapless::SessionClient;
-use crate::publish::kafka::plain::PlainProducer;
 use crate::publish::{PublishError, PublishErrorKind, Scope};
 
 /// Counts partitions, asking the broker at most once at a time for each topic.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Topics {
+    plain: Arc<Current>,
     known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Known>>>>>,
     /// Rises whenever a topic turned out to be another one than before; sessions then treat every partition as cold.
     generation: Arc<AtomicU64>,
@@ -47,6 +49,15 @@ fn another(before: Counted, now: Counted) -> bool {
 }
 
 impl Topics {
+    pub(super) fn new(plain: Arc<Current>) -> Self {
+        Self {
+            plain,
+            known: Mutex::default(),
+            generation: Arc::default(),
+            sessions: Mutex::default(),
+        }
+    }
+
     /// The counter that sessions watch.
     pub(super) fn generation(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.generation)
@@ -55,7 +66,7 @@ impl Topics {
     /// How many partitions a topic has, by an answer not older than `age`; callers that wait for the same topic share one answer.
     ///
     /// Cancel safe: the next caller asks again.
-    pub(super) async fn count(&self, producer: &PlainProducer, topic: &str, age: Duration, timeout: Duration) -> Result<u32, PublishError> {
+    pub(super) async fn count(&self, topic: &str, age: Duration, timeout: Duration) -> Result<u32, PublishError> {
         let wanted = Instant::now();
         let slot = Arc::clone(
             self.known
@@ -72,11 +83,12 @@ impl Topics {
             Some(known) => known.of_topic,
             None => None,
         };
+        let plain = self.plain.client().await?;
         let asked = Instant::now();
-        let answer = ask(producer.clone(), topic.to_owned(), timeout).await;
+        let answer = ask(&plain, topic.to_owned(), timeout).await;
         if before.is_some_and(|before| another(before, answer)) {
             // Each client keeps its own idea of a topic for minutes: whoever learns the new number from here may use it at once.
-            self.refresh_sessions(topic, timeout).await;
+            self.refresh_sessions(&plain, topic, timeout).await;
             self.generation.fetch_add(1, Ordering::Release);
         }
         *slot = Some(Known {
@@ -95,20 +107,16 @@ impl Topics {
         sessions.push(Arc::downgrade(client));
     }
 
-    async fn refresh_sessions(&self, topic: &str, timeout: Duration) {
+    async fn refresh_sessions(&self, plain: &Made, topic: &str, timeout: Duration) {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for session in sessions {
-            let topic = topic.to_owned();
-            let refreshed = tokio::task::spawn_blocking(move || {
-                if let Some(client) = session.upgrade() {
-                    client.refresh(&topic, timeout);
-                }
-            });
-            // A client that could not be refreshed finds out by itself, at the price of its session.
-            if refreshed.await.is_err() {
-                return;
+        let topic = topic.to_owned();
+        // A client that could not be refreshed finds out by itself, at the price of its session.
+        let refresh = move || {
+            for client in sessions.iter().filter_map(Weak::upgrade) {
+                client.refresh(&topic, timeout);
             }
-        }
+        };
+        plain.era.call(timeout + GRACE, refresh).await;
     }
 
     /// Forgets a topic's count, so that the next caller asks the broker. Says nothing about whether the topic changed.
@@ -123,7 +131,7 @@ impl Topics {
 }
 
 /// Asks the broker. The client's call blocks, so it runs beside the async threads; it never creates the topic, whatever the broker allows.
-async fn ask(producer: PlainProducer, topic: String, timeout: Duration) -> Counted {
+async fn ask(plain: &Made, topic: String, timeout: Duration) -> Counted {
     // There is no asking about some names: rdkafka panics, or fails without a word from the broker. That is not the broker's absence.
     if Topic::new(topic.as_str()).is_err() {
         return Err((PublishErrorKind::Rejected, RDKafkaErrorCode::InvalidTopic));
@@ -132,15 +140,15 @@ async fn ask(producer: PlainProducer, topic: String, timeout: Duration) -> Count
         PublishErrorKind::Unavailable(Scope::Publisher),
         RDKafkaErrorCode::BrokerTransportFailure,
     );
-    tokio::task::spawn_blocking(move || match producer.metadata(&topic, timeout) {
+    let producer = plain.client.clone();
+    let question = move || match producer.metadata(&topic, timeout) {
         Ok(metadata) => metadata.topics().iter().find(|t| t.name() == topic).map_or(Err(away), partitions),
         Err(error) => {
             let code = producer.trouble().unwrap_or_else(|| code_of(&error));
             Err((of_metadata(code), code))
         }
-    })
-    .await
-    .unwrap_or(Err(away))
+    };
+    plain.era.call(timeout + GRACE, question).await.unwrap_or(Err(away))
 }
 
 fn partitions(topic: &MetadataTopic) -> Counted {

@@ -220,6 +220,8 @@ impl Core {
                     }
                     self.next_renew = self.now;
                 }
+                // The last word of the session was that its event is delivered.
+                (PublishErrorKind::Retriable | PublishErrorKind::Rejected, None) if cause.token.is_some() => {}
                 (_, _) => self.publisher_away(),
             }
         }

@@ -46,7 +46,7 @@ pub(crate) enum Fact {
     },
     /// A session is open.
     SessionOpened { session: u64 },
-    /// A session is over (or could not be opened), every report of it has been told, and its client is gone.
+    /// A session is over (or could not be opened), every report of it has been told; what may be left of its client tells no more.
     SessionOver { session: u64, cause: Option<Cause> },
     /// Events were delivered.
     Delivered(Vec<u64>),

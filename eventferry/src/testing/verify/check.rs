@@ -50,11 +50,13 @@ impl Checker {
 
     /// Something was broken from one time to the other: a stall is excused until it was whole again.
     pub fn disturbed(mut self, from: SystemTime, to: SystemTime) -> Self {
-        self.disturbed.push((from, to));
+        let later = self.disturbed.partition_point(|(begin, _)| *begin <= from);
+        self.disturbed.insert(later, (from, to));
         self
     }
 
-    /// Makes it a violation if an aggregate stands still for longer than this after the last disturbance within its stall is over.
+    /// Makes it a violation if an aggregate stands still for longer than this after the last disturbance within its stall is over, or for longer
+    /// than twice this while nothing is broken: disturbances that follow each other excuse no aggregate for ever.
     ///
     /// # Examples
     /// ```
@@ -149,20 +151,17 @@ impl Checker {
             }
             waiting.remove(&n);
             if let Some(from) = since {
-                let stall = Stall::new(aggregate, from, at, self.whole_again(from, at));
-                if self.patience.is_some_and(|longest| stall.unexcused > longest) {
+                let stall = Stall::new(aggregate, from, at, &self.disturbed);
+                if self
+                    .patience
+                    .is_some_and(|longest| stall.unexcused > longest || stall.undisturbed > longest.saturating_mul(2))
+                {
                     found.add(Wrong::Stalled, aggregate, || history(&[n], &[]));
                 }
-                found.longest(stall);
+                found.longest(&stall);
             }
             since = (!waiting.is_empty()).then_some(at);
         }
-    }
-
-    /// When the last disturbance within a stall was over; its beginning if there was none.
-    fn whole_again(&self, from: SystemTime, to: SystemTime) -> SystemTime {
-        let within = self.disturbed.iter().filter(|(begin, end)| *begin < to && *end > from);
-        within.map(|(_, end)| (*end).min(to)).max().unwrap_or(from).max(from)
     }
 }
 
@@ -198,17 +197,15 @@ impl Found {
         }
     }
 
-    fn longest(&mut self, stall: Stall) {
+    fn longest(&mut self, stall: &Stall) {
         let report = &mut self.report;
-        if report
-            .longest_unexcused
-            .as_ref()
-            .is_none_or(|known| known.unexcused < stall.unexcused)
-        {
-            report.longest_unexcused = Some(stall.clone());
-        }
-        if report.longest_stall.as_ref().is_none_or(|known| known.length() < stall.length()) {
-            report.longest_stall = Some(stall);
-        }
+        let keep = |longest: &mut Option<Stall>, of: fn(&Stall) -> Duration| {
+            if longest.as_ref().is_none_or(|known| of(known) < of(stall)) {
+                *longest = Some(stall.clone());
+            }
+        };
+        keep(&mut report.longest_stall, Stall::length);
+        keep(&mut report.longest_unexcused, |stall| stall.unexcused);
+        keep(&mut report.longest_undisturbed, |stall| stall.undisturbed);
     }
 }

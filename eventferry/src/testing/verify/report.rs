@@ -35,6 +35,8 @@ pub struct Report {
     pub longest_stall: Option<Stall>,
     /// The longest part of a stall after the last disturbance within it was over.
     pub longest_unexcused: Option<Stall>,
+    /// The stall with the most time in which nothing was broken.
+    pub longest_undisturbed: Option<Stall>,
     /// The first few of each kind.
     pub violations: Vec<Violation>,
 }
@@ -51,6 +53,8 @@ pub struct Stall {
     pub to: SystemTime,
     /// How much of it lies after the last disturbance.
     pub unexcused: Duration,
+    /// How much of it lies outside every disturbance, whichever came between.
+    pub undisturbed: Duration,
 }
 
 /// One thing that must not be, and the events around it.
@@ -90,6 +94,7 @@ impl Report {
             longest_wait: Duration::ZERO,
             longest_stall: None,
             longest_unexcused: None,
+            longest_undisturbed: None,
             violations: Vec::new(),
         }
     }
@@ -101,12 +106,21 @@ impl Report {
 }
 
 impl Stall {
-    pub(super) fn new(aggregate: &str, from: SystemTime, to: SystemTime, whole_again: SystemTime) -> Self {
+    /// A stall beside what was broken, in order of its beginning.
+    pub(super) fn new(aggregate: &str, from: SystemTime, to: SystemTime, disturbed: &[(SystemTime, SystemTime)]) -> Self {
+        let between = |from: SystemTime, to: SystemTime| to.duration_since(from).unwrap_or_default();
+        let (mut whole_again, mut undisturbed) = (from, Duration::ZERO);
+        for (begin, end) in disturbed.iter().filter(|(begin, end)| *begin < to && *end > from) {
+            undisturbed += between(whole_again, *begin);
+            whole_again = whole_again.max(*end).min(to);
+        }
+        let unexcused = between(whole_again, to);
         Self {
             aggregate: aggregate.to_owned(),
             from,
             to,
-            unexcused: to.duration_since(whole_again).unwrap_or_default(),
+            unexcused,
+            undisturbed: undisturbed + unexcused,
         }
     }
 
@@ -138,12 +152,12 @@ impl fmt::Display for Report {
         let seconds = |stall: Option<Duration>| format!("{:.3} s", stall.unwrap_or_default().as_secs_f64());
         writeln!(
             f,
-            "| events | lost | phantom | out of order | duplicates | longest stall | beyond the faults | longest wait |"
+            "| events | lost | phantom | out of order | duplicates | longest stall | beyond the faults | without a fault | longest wait |"
         )?;
-        writeln!(f, "|---|---|---|---|---|---|---|---|")?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|---|")?;
         write!(
             f,
-            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             self.committed,
             self.lost,
             self.phantom,
@@ -151,6 +165,7 @@ impl fmt::Display for Report {
             self.duplicates,
             seconds(self.longest_stall.as_ref().map(Stall::length)),
             seconds(self.longest_unexcused.as_ref().map(|stall| stall.unexcused)),
+            seconds(self.longest_undisturbed.as_ref().map(|stall| stall.undisturbed)),
             seconds(Some(self.longest_wait)),
         )?;
         for violation in &self.violations {

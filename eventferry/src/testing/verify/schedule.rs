@@ -16,7 +16,7 @@ pub enum Fault {
     KillRelay,
     /// SIGSTOP to a relay until its lease is over, then SIGCONT.
     FreezeRelay,
-    /// The wall clock of the relays' host goes an hour forward or back, and returns.
+    /// The wall clock of the relays' host goes an hour forward, and is set back.
     StepClock,
     /// The database is stopped in an orderly way and started.
     RestartDatabase,

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::event::{Message, MessageId};
-use crate::testing::verify::{Act, Arrivals, Checker, Database, Fault, Journal, Report, Schedule, Step, Turn, Workload, Wrong};
+use crate::testing::verify::{Act, Arrivals, Checker, Database, Fault, Journal, Report, Schedule, Stall, Step, Turn, Workload, Wrong};
 
 fn at(millis: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
@@ -174,6 +174,37 @@ fn a_stall_is_excused_until_the_last_disturbance_within_it_is_over() {
         );
         assert_eq!(report.stalled, usize::from(unexcused > 2_000), "{disturbances:?}");
         assert_eq!(report.holds(), unexcused <= 2_000);
+    }
+}
+
+#[test]
+fn disturbances_that_follow_each_other_excuse_no_stall_for_ever() {
+    let journal = journal(&[(1, 1_000)]);
+    let patience = Checker::new().patience(Duration::from_secs(2));
+    // One second of each two is broken, given out of order and partly twice.
+    let broken = (0..10).rev().map(|n| n * 2_000);
+    let disturbed = broken.fold(patience, |checker, from| {
+        let again = checker.disturbed(at(from + 500), at(from + 900));
+        again.disturbed(at(from), at(from + 1_000)).disturbed(at(from), at(from + 200))
+    });
+    for (arrived, unexcused, undisturbed) in [
+        (1_700, 700, 700),
+        (4_500, 0, 2_000),
+        (8_999, 0, 4_000),
+        (9_001, 1, 4_001),
+        (12_000, 1_000, 6_000),
+    ] {
+        let report = disturbed.check(&journal, &arrivals(&[(1, arrived)]));
+        let of = |stall: Option<Stall>, part: fn(&Stall) -> Duration| stall.as_ref().map(part).unwrap();
+        assert_eq!(
+            of(report.longest_undisturbed.clone(), |stall| stall.undisturbed),
+            Duration::from_millis(undisturbed)
+        );
+        assert_eq!(
+            of(report.longest_unexcused.clone(), |stall| stall.unexcused),
+            Duration::from_millis(unexcused)
+        );
+        assert_eq!(report.stalled, usize::from(undisturbed > 4_000), "{report}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! A pipelined session: one idempotent, gapless client from creation to destruction.
 
+mod end;
+
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,16 +12,19 @@ use rdkafka::error::RDKafkaErrorCode;
 use tokio::time::timeout;
 
 use crate::event::Message;
-use crate::publish::kafka::error::{failure, kind_of_batch};
+use crate::publish::kafka::clock::Era;
+use crate::publish::kafka::current::Made;
 use crate::publish::kafka::gapless::{Arrived, SessionClient, Shared, Ticket};
 use crate::publish::kafka::losses::Stillness;
 use crate::publish::kafka::plain::{PlainProducer, destroy};
 use crate::publish::kafka::settings::Settings;
 use crate::publish::kafka::warm::{Flow, WarmRule};
-use crate::publish::{BoxFuture, Full, PublishError, PublishErrorKind, Report, Session};
+use crate::publish::{BoxFuture, Full, PublishError, Report, Session};
 
 /// The most events that may wait for their partition to become warm; librdkafka bounds what it holds itself.
 const WAITING_LIMIT: usize = 100_000;
+/// How long closing may take: what the client gave up, and the end of its threads.
+const CLOSE: Duration = Duration::from_secs(10);
 /// How soon a client that was full, with nothing on its way, is tried again.
 const ROOM: Duration = Duration::from_millis(1);
 
@@ -56,11 +61,13 @@ pub(super) struct KafkaSession {
     plain: PlainProducer,
     question: Duration,
     suspicion: Option<Suspicion>,
+    /// When the client was made.
+    era: Era,
 }
 
 impl KafkaSession {
     /// Makes the client. Starts threads and may read certificates, so it runs beside the async threads.
-    pub(super) fn open(settings: &Settings, generation: Arc<AtomicU64>, plain: PlainProducer) -> Result<Self, PublishError> {
+    pub(super) fn open(settings: &Settings, generation: Arc<AtomicU64>, plain: Made) -> Result<Self, PublishError> {
         let shared = Arc::new(Shared::default());
         let producer = SessionClient::new(settings, Arc::clone(&shared))?;
         let seen_generation = generation.load(Ordering::Acquire);
@@ -81,9 +88,10 @@ impl KafkaSession {
             },
             warm_rule: settings.warm_rule,
             failed: false,
-            plain,
+            plain: plain.client,
             question: settings.question_timeout(),
             suspicion: None,
+            era: plain.era,
         })
     }
 
@@ -179,92 +187,15 @@ impl KafkaSession {
             }
         }
         self.taken = taken;
-        self.pump(now);
+        // A client that was there when the clock was set back is given nothing more.
+        if !self.era.is_over() {
+            self.pump(now);
+        }
         self.watch();
         reports.extend(self.judge());
+        reports.extend(self.outlived());
         reports.extend(self.last_word());
         reports
-    }
-
-    /// The error for a failed event; none for one that only went down with the session, of which nothing is known.
-    fn error(&mut self, place: usize, code: RDKafkaErrorCode) -> Option<PublishError> {
-        let consequence = matches!(
-            code,
-            RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::Fatal
-        );
-        if consequence && (self.failed || self.producer.is_none()) {
-            return None;
-        }
-        self.failed = true;
-        let cause = self.producer.as_ref().filter(|_| consequence).and_then(|p| p.fatal());
-        let code = cause.unwrap_or(code);
-        let topic = &self.places[place].topic;
-        let attempt = "deliver in a pipelined session to";
-        if code == RDKafkaErrorCode::NoOffset {
-            return Some(PublishError::new(
-                PublishErrorKind::Retriable,
-                format!("failed to {attempt} topic `{topic}`: the client reported success without an offset"),
-            ));
-        }
-        Some(failure(kind_of_batch(code), attempt, topic, code))
-    }
-
-    /// Looks for a partition whose connection is lost again and again under its events, and asks its leader whether it is there.
-    fn watch(&mut self) {
-        let Some(losses) = self.shared.losses() else { return };
-        let mut suspects = Vec::new();
-        for (number, place) in self.places.iter_mut().enumerate() {
-            let lost = losses.of(&place.topic, place.partition);
-            if place.stillness.suspicious(lost) {
-                suspects.push(number);
-            }
-        }
-        if self.suspicion.is_none()
-            && !self.is_over()
-            && let Some(place) = suspects.first().copied()
-        {
-            let Place { topic, partition, .. } = &self.places[place];
-            let (plain, topic, partition, question) = (self.plain.clone(), Arc::clone(topic), *partition, self.question);
-            let (shared, leader_answers) = (Arc::clone(&self.shared), Arc::default());
-            self.suspicion = Some(Suspicion {
-                place,
-                leader_answers: Arc::clone(&leader_answers),
-            });
-            tokio::task::spawn_blocking(move || {
-                leader_answers.get_or_init(|| plain.ask_leader(&topic, partition, question).is_ok());
-                shared.wake.notify_one();
-            });
-        }
-    }
-
-    /// The report that ends the session for a partition under suspicion, if its leader is there and nothing moved meanwhile.
-    fn judge(&mut self) -> Option<Report> {
-        let suspicion = self.suspicion.take_if(|suspicion| suspicion.leader_answers.get().is_some())?;
-        let place = &mut self.places[suspicion.place];
-        if suspicion.leader_answers.get() != Some(&true) || place.stillness.moved() || self.failed || self.shared.is_over() {
-            place.stillness.forgive();
-            return None;
-        }
-        let token = place.stillness.oldest()?;
-        let text = format!(
-            "failed to deliver in a pipelined session to topic `{}`: the broker closes the connection on what is sent to partition {}, and answers \
-             when it is asked; its events go on one by one; compare batch.size with the broker's socket.request.max.bytes",
-            place.topic, place.partition
-        );
-        self.failed = true;
-        self.shared.over.store(true, Ordering::Release);
-        Some(Report::new(token, Err(PublishError::new(PublishErrorKind::Retriable, text))))
-    }
-
-    /// The report of a client that gave up while it had no event that could tell: one that waits for its partition does.
-    fn last_word(&mut self) -> Option<Report> {
-        if !self.is_over() || self.failed || self.outstanding > 0 {
-            return None;
-        }
-        let place = *self.held_back.first()?;
-        let (token, _) = self.places[place].flow.next()?;
-        let error = self.error(place, RDKafkaErrorCode::Fatal)?;
-        Some(Report::new(token, Err(error)))
     }
 }
 
@@ -287,7 +218,8 @@ impl Session for KafkaSession {
         }
         let place = self.place(message.topic(), partition);
         let flow = &mut self.places[place].flow;
-        let message = if flow.is_clear() && flow.open(Instant::now(), self.idle) {
+        let stale = self.outstanding == 0 && self.era.is_over();
+        let message = if !stale && flow.is_clear() && flow.open(Instant::now(), self.idle) {
             match self.send(place, token, message) {
                 Ok(()) => return Ok(()),
                 Err(message) if self.outstanding > 0 => return Err(Full(message)),
@@ -314,11 +246,15 @@ impl Session for KafkaSession {
                     return reports;
                 }
                 let report = self.shared.wake.notified();
-                if self.held_back.is_empty() || self.outstanding > 0 || self.is_over() {
-                    report.await;
-                } else {
+                if !self.held_back.is_empty() && self.outstanding == 0 && !self.is_over() {
                     // Nothing is on its way that would wake us: only the client's full queue holds the events back.
                     let _ = timeout(ROOM, report).await;
+                } else {
+                    let at_work = self.outstanding > 0 && !self.failed;
+                    tokio::select! {
+                        () = report => {}
+                        () = self.era.ended(), if at_work => {}
+                    }
                 }
             }
         })
@@ -328,12 +264,12 @@ impl Session for KafkaSession {
         self.shared.over.store(true, Ordering::Release);
         Box::pin(async move {
             if let Some(producer) = self.producer.take() {
-                let destroyed = tokio::task::spawn_blocking(move || {
+                let destroy = move || {
                     producer.end();
                     drop(producer);
-                });
-                if let Err(error) = destroyed.await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "failed to close a Kafka session cleanly");
+                };
+                if self.era.call(CLOSE, destroy).await.is_none() {
+                    tracing::warn!("a Kafka session was left before its client had ended, which it does by itself");
                 }
             }
             self.settle()

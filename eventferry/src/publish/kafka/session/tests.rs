@@ -1,12 +1,18 @@
 //! The session's own bookkeeping, with a client whose broker is nowhere.
 
 use super::*;
-use crate::publish::Delivery;
+use crate::publish::kafka::clock::{WallClock, tests::steered};
+use crate::publish::{Delivery, PublishErrorKind};
 
 /// A session whose broker is nowhere: what its client is given stays there, and the test plays the answers.
 fn session(user: &[(&str, &str)]) -> KafkaSession {
     let settings = settings(user);
-    KafkaSession::open(&settings, Arc::default(), PlainProducer::new(&settings).unwrap()).unwrap()
+    opened(&settings, &WallClock::start().unwrap())
+}
+
+fn opened(settings: &Settings, clock: &WallClock) -> KafkaSession {
+    let (client, era) = (PlainProducer::new(settings).unwrap(), clock.era());
+    KafkaSession::open(settings, Arc::default(), Made { client, era }).unwrap()
 }
 
 fn settings(user: &[(&str, &str)]) -> Settings {
@@ -172,4 +178,49 @@ async fn connections_lost_while_the_leader_was_away_are_forgiven_when_it_is_back
     let stillness = &mut session.places[0].stillness;
     assert!(!stillness.suspicious(9) && !stillness.suspicious(11), "counted anew");
     assert!(stillness.suspicious(12));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_ends_a_session_with_events_on_their_way() {
+    let (steps, clock) = steered();
+    let mut session = opened(&settings(&[]), &clock);
+    for token in 0..3 {
+        session.hand_over(token, 0, message()).unwrap();
+    }
+    session.hand_over(3, 1, message()).unwrap();
+    let (reports, ()) = tokio::join!(session.reports(), async { steps.send_modify(|number| *number += 1) });
+    let [report] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!(report.token, 0, "the first that was on its way");
+    let error = report.result.as_ref().unwrap_err();
+    assert_eq!(error.kind(), PublishErrorKind::Retriable);
+    assert!(
+        error
+            .to_string()
+            .contains("topic `orders`: the wall clock of this host was set back"),
+        "{error}"
+    );
+    assert!(session.hand_over(4, 2, message()).is_err(), "it is over");
+    let more = timeout(Duration::from_millis(50), session.reports()).await;
+    assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test]
+async fn after_the_clock_was_set_back_nothing_is_sent_by_an_idle_session() {
+    let (steps, clock) = steered();
+    let mut session = opened(&settings(&[]), &clock);
+    session.hand_over(0, 0, message()).unwrap();
+    answer(&session, 0, 0);
+    assert_eq!(session.reports().await.len(), 1);
+    steps.send_modify(|number| *number += 1);
+    let idle = timeout(Duration::from_millis(50), session.reports()).await;
+    assert!(idle.is_err(), "there is no event to say it of: {idle:?}");
+    session.hand_over(1, 0, message()).unwrap();
+    assert_eq!((session.outstanding, session.waiting), (0, 1), "not with the old client");
+    let reports = session.reports().await;
+    assert_eq!(reports.len(), 1);
+    assert_eq!(
+        (reports[0].token, reports[0].result.as_ref().unwrap_err().kind()),
+        (1, PublishErrorKind::Retriable)
+    );
+    assert_eq!(session.outstanding, 0);
 }

@@ -12,11 +12,13 @@ use std::fmt;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::event::Message;
-use crate::publish::kafka::plain::PlainProducer;
+use crate::publish::kafka::clock::Era;
+use crate::publish::kafka::current::Made;
 use crate::publish::kafka::settings::{Settings, Transactions};
 use crate::publish::kafka::transactions::worker::Worker;
 use crate::publish::{BoxFuture, Full, PublishError, PublishErrorKind, Report, Scope, Seat, Session};
@@ -28,12 +30,17 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// The most events that wait for the next one.
 const WAITING_LIMIT: usize = 20_000;
 
+/// How long closing may take: a last commit or abort, and the end of the client's threads.
+const CLOSE: Duration = Duration::from_secs(10);
+
 type Waiting = (u64, i32, Message);
 
 /// The session's side.
 pub(super) struct TransactionalSession {
     queue: Arc<Queue>,
     worker: Option<thread::JoinHandle<()>>,
+    /// When the client was made.
+    era: Era,
 }
 
 /// What the session and its thread share.
@@ -48,19 +55,17 @@ struct Queue {
 struct State {
     waiting: VecDeque<Waiting>,
     reports: Vec<Report>,
+    /// The first event of the batch that is on its way.
+    current: Option<u64>,
     /// Set by the first failure, or by the user: nothing is taken any more.
     over: bool,
 }
 
 impl TransactionalSession {
     /// Makes a client and takes the seat, which fences whoever had it. Blocks for as long as a question may take, and a little longer.
-    pub(super) fn open(
-        settings: &Settings,
-        transactions: Transactions,
-        seat: Seat<'_>,
-        plain: PlainProducer,
-    ) -> Result<Self, PublishError> {
-        let worker = Worker::seated(settings, transactions, seat, plain)?;
+    pub(super) fn open(settings: &Settings, transactions: Transactions, seat: Seat<'_>, plain: Made) -> Result<Self, PublishError> {
+        let Made { client, era } = plain;
+        let worker = Worker::seated(settings, transactions, seat, client)?;
         let queue = Arc::new(Queue::default());
         let theirs = Arc::clone(&queue);
         let thread = thread::Builder::new().name("eventferry-kafka-tx".to_owned()).spawn(move || {
@@ -72,6 +77,7 @@ impl TransactionalSession {
             Ok(thread) => Ok(Self {
                 queue,
                 worker: Some(thread),
+                era,
             }),
             Err(error) => Err(PublishError::new(
                 PublishErrorKind::Unavailable(Scope::Publisher),
@@ -104,7 +110,17 @@ impl Session for TransactionalSession {
                 if !reports.is_empty() {
                     return reports;
                 }
-                self.queue.wake.notified().await;
+                let at_work = self.queue.is_at_work();
+                tokio::select! {
+                    () = self.queue.wake.notified() => {}
+                    () = self.era.ended(), if at_work => {}
+                }
+                if self.era.is_over()
+                    && let Some(token) = self.queue.give_up()
+                {
+                    let text = "failed to deliver in a transactional session: the wall clock of this host was set back, and the Kafka client waits by it";
+                    return vec![Report::new(token, Err(PublishError::new(PublishErrorKind::Retriable, text)))];
+                }
             }
         })
     }
@@ -113,7 +129,8 @@ impl Session for TransactionalSession {
         self.queue.end();
         Box::pin(async move {
             if let Some(worker) = self.worker.take() {
-                let ended = tokio::task::spawn_blocking(move || worker.join().is_ok()).await;
+                // What may be left of it, whoever opens the next session of its seat fences; until then it may still commit.
+                let ended = self.era.call(CLOSE, move || worker.join().is_ok()).await;
                 if !ended.unwrap_or(false) {
                     tracing::warn!("failed to close a transactional Kafka session cleanly");
                 }
@@ -158,11 +175,31 @@ impl Queue {
             bytes <= BATCH_BYTES
         };
         let count = state.waiting.iter().take(BATCH).take_while(fits).count().max(1);
+        state.current = state.waiting.front().map(|(token, ..)| *token);
         Some(state.waiting.drain(..count).collect())
     }
 
+    /// Whether an event is on its way or is to be: also of a batch that failed, and is yet to say why.
+    fn is_at_work(&self) -> bool {
+        let state = self.state();
+        state.current.is_some() || (!state.over && !state.waiting.is_empty())
+    }
+
+    /// Ends the session for the sake of the events that [`is_at_work`](Self::is_at_work) is about; answers the first of them.
+    fn give_up(&self) -> Option<u64> {
+        let mut state = self.state();
+        let waits = state.waiting.front().map(|(token, ..)| *token).filter(|_| !state.over);
+        let token = state.current.take().or(waits)?;
+        state.over = true;
+        self.work.notify_one();
+        Some(token)
+    }
+
     fn report(&self, reports: impl IntoIterator<Item = Report>) {
-        self.state().reports.extend(reports);
+        let mut state = self.state();
+        state.current = None;
+        state.reports.extend(reports);
+        drop(state);
         self.wake.notify_one();
     }
 }
@@ -170,5 +207,53 @@ impl Queue {
 impl fmt::Debug for TransactionalSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TransactionalSession")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::Delivery;
+
+    fn queue(tokens: [u64; 2]) -> Queue {
+        let queue = Queue::default();
+        queue
+            .state()
+            .waiting
+            .extend(tokens.map(|token| (token, 0, Message::new("orders", "1"))));
+        queue
+    }
+
+    #[test]
+    fn whatever_has_no_outcome_yet_is_given_up_once() {
+        let waiting = queue([7, 8]);
+        let under_way = queue([7, 8]);
+        under_way.next_batch().unwrap();
+        let failed = queue([7, 8]);
+        failed.next_batch().unwrap();
+        failed.end();
+        for (what, queue) in [
+            ("waiting", waiting),
+            ("under way", under_way),
+            ("failed, and yet to say why", failed),
+        ] {
+            assert!(queue.is_at_work(), "{what}");
+            assert_eq!(queue.give_up(), Some(7), "{what}");
+            assert!(queue.is_over() && !queue.is_at_work(), "{what}");
+            assert_eq!(queue.give_up(), None, "{what}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_given_up_where_everything_was_told() {
+        let told = queue([7, 8]);
+        let batch = told.next_batch().unwrap();
+        told.report(batch.iter().map(|(token, ..)| Report::new(*token, Ok(Delivery::at(0, 1)))));
+        assert!(!told.is_at_work());
+        assert_eq!(told.give_up(), None);
+        assert!(!told.is_over());
+        let ended = queue([7, 8]);
+        ended.end();
+        assert_eq!(ended.give_up(), None, "its events were never begun: whoever ended it knows");
     }
 }

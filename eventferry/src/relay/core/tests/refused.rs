@@ -55,6 +55,26 @@ impl Bench {
     }
 }
 
+/// A session that gives its event up may hear while it closes that the event is delivered.
+#[test]
+fn a_session_that_ended_for_an_event_which_is_delivered_says_nothing_of_the_broker() {
+    for (token, away) in [(true, false), (false, true)] {
+        let mut bench = Bench::new(pipelined());
+        bench.read(|batch| batch.fresh = vec![sized(1, 800)]);
+        bench.answer_topic(Ok(9));
+        bench.turn([Fact::SessionOpened { session: 1 }]);
+        let delivered = bench.handed_over()[0].1;
+        let kind = PublishErrorKind::Retriable;
+        let token = token.then_some(delivered);
+        let over = Fact::SessionOver {
+            session: 1,
+            cause: Some(Cause { token, kind }),
+        };
+        bench.turn([Fact::Delivered(vec![delivered]), over]);
+        assert_eq!(bench.core.stats().broker_away, away);
+    }
+}
+
 #[test]
 fn events_as_large_as_a_refused_one_go_alone_and_the_others_together() {
     let mut bench = refused(PublishErrorKind::Rejected);
