@@ -17,6 +17,8 @@ pub(super) const AWAY_MAX: Duration = Duration::from_secs(1);
 /// After this long without a delivery of what is in flight, they are looked up as often.
 const SILENCE: Duration = Duration::from_secs(5);
 const REFRESH: Duration = Duration::from_mins(1);
+/// How often what is learned of sizes may end the time in which a topic's events go one by one.
+const LESSONS: Duration = Duration::from_mins(1);
 
 /// What must be there before an event can go: a topic, or a schema that events of a topic name.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) struct TopicState {
     pub(super) plain_until: Now,
     /// Payloads of more bytes than this go by one call each: one like them was refused.
     pub(super) largest: usize,
+    /// The first moment in which it may be learned again that a size was to blame.
+    teachable: Now,
     pub(super) backoff: Duration,
     /// Whether people were told that it is away.
     pub(super) told: bool,
@@ -53,6 +57,7 @@ impl TopicState {
             partitions: if asks { Partitions::Unasked } else { Partitions::Known(0) },
             plain_until: Now::ZERO,
             largest: usize::MAX,
+            teachable: Now::ZERO,
             backoff: AWAY_MIN,
             told: false,
             waiting: Vec::new(),
@@ -62,17 +67,23 @@ impl TopicState {
     }
 
     /// A call for an event with so many bytes was refused: the topic's events take the plain route for a while, unless only that one's size
-    /// was to blame. Most of what is refused for ever is too large, and whatever is as large shall end no session; if that was not it, the
-    /// next delivery of something larger says so.
+    /// was to blame. Most of what is refused for ever is too large, and whatever is as large shall end no session, so the others go together
+    /// again at once. If that was not it, the next delivery of something larger says so; until it is believed again there is a pause, so that
+    /// a wrong lesson costs one session more a minute.
     pub(super) fn refused(&mut self, kind: PublishErrorKind, bytes: usize, now: Now) {
         let rejected = kind == PublishErrorKind::Rejected;
         if rejected && bytes > self.largest {
             return;
         }
+        let stalled = self.plain_until > now + PLAIN_FOR;
         self.plain_until = now + PLAIN_FOR;
         if rejected {
             // A little less, or each event that is a little smaller would be found out by itself.
             self.largest = bytes - bytes / 8 - usize::from(bytes > 0);
+            if self.teachable <= now && !stalled {
+                self.plain_until = now;
+                self.teachable = now + LESSONS;
+            }
         }
     }
 

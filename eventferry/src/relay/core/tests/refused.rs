@@ -19,22 +19,29 @@ fn refused(kind: PublishErrorKind) -> Bench {
     bench.read(|batch| batch.fresh = vec![sized(1, 800)]);
     bench.answer_topic(Ok(9));
     bench.turn([Fact::SessionOpened { session: 1 }]);
-    let token = bench.handed_over()[0].1;
-    let cause = Some(Cause {
-        token: Some(token),
-        kind: PublishErrorKind::Retriable,
-    });
-    bench.turn([Fact::SessionOver { session: 1, cause }]);
-    let (number, _) = bench.aggregates().expect("it is read again");
-    let rows = Some(vec![sized(1, 800)]);
-    bench.turn([Fact::Aggregates { number, rows }]);
-    let token = bench.handed_over()[0].1;
-    bench.refuse(token, kind);
+    bench.ends_a_session(1, sized(1, 800), kind);
     bench.later(11);
     bench
 }
 
 impl Bench {
+    /// The one event that was handed over to a session ends it, and a call for it is refused.
+    fn ends_a_session(&mut self, session: u64, event: Record, kind: PublishErrorKind) {
+        let (together, alone) = self.handed_over_by_route();
+        assert_eq!((together.len(), alone.len()), (1, 0), "it goes through a session");
+        let token = together[0].1;
+        let cause = Some(Cause {
+            token: Some(token),
+            kind: PublishErrorKind::Retriable,
+        });
+        self.turn([Fact::SessionOver { session, cause }]);
+        let (number, _) = self.aggregates().expect("it is read again");
+        let rows = Some(vec![event]);
+        self.turn([Fact::Aggregates { number, rows }]);
+        let token = self.handed_over()[0].1;
+        self.refuse(token, kind);
+    }
+
     fn later(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         let until = self.now + Duration::from_mins(5);
@@ -88,6 +95,33 @@ fn events_as_large_as_a_refused_one_go_alone_and_the_others_together() {
         [6],
         "that was to be expected, and the topic's other events go on together"
     );
+}
+
+/// Sizes are to blame for most refusals, but not for all: whoever believes that each time loses a session each time.
+#[test]
+fn what_is_learned_of_sizes_ends_the_quarantine_once_a_minute() {
+    let mut bench = Bench::new(pipelined());
+    bench.read(|batch| batch.fresh = vec![sized(1, 800)]);
+    bench.answer_topic(Ok(9));
+    bench.turn([Fact::SessionOpened { session: 1 }]);
+    bench.ends_a_session(1, sized(1, 800), PublishErrorKind::Rejected);
+    let refuse = |bench: &mut Bench, event: Record| {
+        bench.read(|batch| batch.fresh = vec![event.clone()]);
+        let session = bench.core.session_numbers;
+        bench.turn([Fact::SessionOpened { session }]);
+        bench.ends_a_session(session, event, PublishErrorKind::Rejected);
+    };
+    refuse(&mut bench, sized(2, 600));
+    let (together, alone) = bench.by_route(vec![sized(3, 100)]);
+    assert_eq!((together, alone.len()), (Vec::new(), 1), "so soon it is not believed again");
+    bench.turn([Fact::Delivered(vec![alone[0].1])]);
+    bench.later(11);
+    let (together, _) = bench.by_route(vec![sized(4, 100)]);
+    assert_eq!(together, [4], "the quarantine is over");
+    bench.later(50);
+    refuse(&mut bench, sized(5, 400));
+    let (together, _) = bench.by_route(vec![sized(6, 100)]);
+    assert_eq!(together, [6], "after a minute it is");
 }
 
 #[test]
