@@ -240,7 +240,7 @@ pub trait Session: Send {
     fn reports(&mut self) -> BoxFuture<'_, Vec<Report>>;
 
     /// Gives up what is still queued, takes every remaining report and destroys the client. One that does not end within seconds is left to
-    /// end by itself: what it still delivers is a run of its own, in order, of events whose outcome was unknown.
+    /// end by itself: what it still delivers is the rest of its run, in order: events whose outcome was unknown.
     ///
     /// Events handed over that are in no report, here or before, were not confirmed: their outcome is unknown.
     fn close(self: Box<Self>) -> BoxFuture<'static, Vec<Report>>;

@@ -80,6 +80,11 @@ impl PlainProducer {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Why no broker can be reached, if the client knows more than that none can.
     pub(super) fn trouble(&self) -> Option<RDKafkaErrorCode> {
         self.0.producer().ok().and_then(|producer| *producer.context().trouble())

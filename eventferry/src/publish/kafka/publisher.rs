@@ -9,7 +9,7 @@ use crate::event::Message;
 use crate::publish::kafka::alone::{Trial, Trials};
 use crate::publish::kafka::clock::WallClock;
 use crate::publish::kafka::config::KafkaPublisherBuilder;
-use crate::publish::kafka::current::{Current, MAKE};
+use crate::publish::kafka::current::{MAKE, PlainClient};
 use crate::publish::kafka::error::{failure, kind_of};
 use crate::publish::kafka::session::KafkaSession;
 use crate::publish::kafka::settings::Settings;
@@ -49,7 +49,7 @@ const MISSING_AGE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct KafkaPublisher {
     pub(super) settings: Settings,
-    plain: Arc<Current>,
+    plain: Arc<PlainClient>,
     topics: Topics,
     trials: Trials,
 }
@@ -62,7 +62,7 @@ impl KafkaPublisher {
 
     pub(super) fn new(settings: Settings) -> Result<Self, PublishError> {
         let clock = WallClock::start()?;
-        let plain = Arc::new(Current::new(&settings, clock.clone())?);
+        let plain = Arc::new(PlainClient::new(&settings, clock.clone())?);
         Ok(Self {
             topics: Topics::new(Arc::clone(&plain)),
             trials: Trials::new(clock),
@@ -194,7 +194,7 @@ impl Pipelined for KafkaPublisher {
         if let Some(transactions) = settings.transactions {
             let (outbox, group) = (seat.outbox.to_owned(), seat.group);
             return Box::pin(async move {
-                let (plain, limit) = (self.plain.client().await?, MAKE + settings.metadata_timeout);
+                let (plain, limit) = (self.plain.get().await?, MAKE + settings.metadata_timeout);
                 let era = plain.era.clone();
                 let open = move || TransactionalSession::open(&settings, transactions, Seat::new(&outbox, group), plain);
                 let session = era.call(limit, open).await.ok_or_else(|| not_opened(limit))??;
@@ -202,7 +202,7 @@ impl Pipelined for KafkaPublisher {
             });
         }
         Box::pin(async move {
-            let (plain, generation) = (self.plain.client().await?, self.topics.generation());
+            let (plain, generation) = (self.plain.get().await?, self.topics.generation());
             let era = plain.era.clone();
             let open = move || KafkaSession::open(&settings, generation, plain);
             let session = era.call(MAKE, open).await.ok_or_else(|| not_opened(MAKE))??;

@@ -10,7 +10,7 @@ use rdkafka::metadata::MetadataTopic;
 
 use crate::event::Topic;
 use crate::publish::kafka::clock::GRACE;
-use crate::publish::kafka::current::{Current, Made};
+use crate::publish::kafka::current::{Dated, PlainClient};
 use crate::publish::kafka::error::{code_of, failure, kind_of};
 use crate::publish::kafka::gapless::SessionClient;
 use crate::publish::{PublishError, PublishErrorKind, Scope};
@@ -18,7 +18,7 @@ use crate::publish::{PublishError, PublishErrorKind, Scope};
 /// Counts partitions, asking the broker at most once at a time for each topic.
 #[derive(Debug)]
 pub(super) struct Topics {
-    plain: Arc<Current>,
+    plain: Arc<PlainClient>,
     known: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Known>>>>>,
     /// Rises whenever a topic turned out to be another one than before; sessions then treat every partition as cold.
     generation: Arc<AtomicU64>,
@@ -49,7 +49,7 @@ fn another(before: Counted, now: Counted) -> bool {
 }
 
 impl Topics {
-    pub(super) fn new(plain: Arc<Current>) -> Self {
+    pub(super) fn new(plain: Arc<PlainClient>) -> Self {
         Self {
             plain,
             known: Mutex::default(),
@@ -83,7 +83,7 @@ impl Topics {
             Some(known) => known.of_topic,
             None => None,
         };
-        let plain = self.plain.client().await?;
+        let plain = self.plain.get().await?;
         let asked = Instant::now();
         let answer = ask(&plain, topic.to_owned(), timeout).await;
         if before.is_some_and(|before| another(before, answer)) {
@@ -107,7 +107,7 @@ impl Topics {
         sessions.push(Arc::downgrade(client));
     }
 
-    async fn refresh_sessions(&self, plain: &Made, topic: &str, timeout: Duration) {
+    async fn refresh_sessions(&self, plain: &Dated, topic: &str, timeout: Duration) {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let topic = topic.to_owned();
         // A client that could not be refreshed finds out by itself, at the price of its session.
@@ -131,7 +131,7 @@ impl Topics {
 }
 
 /// Asks the broker. The client's call blocks, so it runs beside the async threads; it never creates the topic, whatever the broker allows.
-async fn ask(plain: &Made, topic: String, timeout: Duration) -> Counted {
+async fn ask(plain: &Dated, topic: String, timeout: Duration) -> Counted {
     // There is no asking about some names: rdkafka panics, or fails without a word from the broker. That is not the broker's absence.
     if Topic::new(topic.as_str()).is_err() {
         return Err((PublishErrorKind::Rejected, RDKafkaErrorCode::InvalidTopic));

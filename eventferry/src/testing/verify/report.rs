@@ -112,7 +112,7 @@ impl Stall {
         let (mut whole_again, mut undisturbed) = (from, Duration::ZERO);
         for (begin, end) in disturbed.iter().filter(|(begin, end)| *begin < to && *end > from) {
             undisturbed += between(whole_again, *begin);
-            whole_again = whole_again.max(*end).min(to);
+            whole_again = whole_again.max(*begin).max(*end).min(to);
         }
         let unexcused = between(whole_again, to);
         Self {

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::event::Message;
 use crate::publish::kafka::clock::Era;
-use crate::publish::kafka::current::Made;
+use crate::publish::kafka::current::Dated;
 use crate::publish::kafka::gapless::{Arrived, SessionClient, Shared, Ticket};
 use crate::publish::kafka::losses::Stillness;
 use crate::publish::kafka::plain::{PlainProducer, destroy};
@@ -67,7 +67,7 @@ pub(super) struct KafkaSession {
 
 impl KafkaSession {
     /// Makes the client. Starts threads and may read certificates, so it runs beside the async threads.
-    pub(super) fn open(settings: &Settings, generation: Arc<AtomicU64>, plain: Made) -> Result<Self, PublishError> {
+    pub(super) fn open(settings: &Settings, generation: Arc<AtomicU64>, plain: Dated) -> Result<Self, PublishError> {
         let shared = Arc::new(Shared::default());
         let producer = SessionClient::new(settings, Arc::clone(&shared))?;
         let seen_generation = generation.load(Ordering::Acquire);

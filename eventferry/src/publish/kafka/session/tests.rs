@@ -12,7 +12,7 @@ fn session(user: &[(&str, &str)]) -> KafkaSession {
 
 fn opened(settings: &Settings, clock: &WallClock) -> KafkaSession {
     let (client, era) = (PlainProducer::new(settings).unwrap(), clock.era());
-    KafkaSession::open(settings, Arc::default(), Made { client, era }).unwrap()
+    KafkaSession::open(settings, Arc::default(), Dated { client, era }).unwrap()
 }
 
 fn settings(user: &[(&str, &str)]) -> Settings {

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use crate::event::Message;
 use crate::publish::kafka::clock::Era;
-use crate::publish::kafka::current::Made;
+use crate::publish::kafka::current::Dated;
 use crate::publish::kafka::settings::{Settings, Transactions};
 use crate::publish::kafka::transactions::worker::Worker;
 use crate::publish::{BoxFuture, Full, PublishError, PublishErrorKind, Report, Scope, Seat, Session};
@@ -63,9 +63,9 @@ struct State {
 
 impl TransactionalSession {
     /// Makes a client and takes the seat, which fences whoever had it. Blocks for as long as a question may take, and a little longer.
-    pub(super) fn open(settings: &Settings, transactions: Transactions, seat: Seat<'_>, plain: Made) -> Result<Self, PublishError> {
-        let Made { client, era } = plain;
-        let worker = Worker::seated(settings, transactions, seat, client)?;
+    pub(super) fn open(settings: &Settings, transactions: Transactions, seat: Seat<'_>, plain: Dated) -> Result<Self, PublishError> {
+        let Dated { client, era } = plain;
+        let worker = Worker::seated(settings, transactions, seat, client, &era)?;
         let queue = Arc::new(Queue::default());
         let theirs = Arc::clone(&queue);
         let thread = thread::Builder::new().name("eventferry-kafka-tx".to_owned()).spawn(move || {

@@ -6,6 +6,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{Producer, ThreadedProducer};
 
+use crate::publish::kafka::clock::Era;
 use crate::publish::kafka::config::setup_failure;
 use crate::publish::kafka::error::{advice, code_of, failure, kind_of_batch};
 use crate::publish::kafka::plain::{PlainProducer, record};
@@ -46,6 +47,7 @@ impl Worker {
         transactions: Transactions,
         seat: Seat<'_>,
         plain: PlainProducer,
+        era: &Era,
     ) -> Result<Self, PublishError> {
         let id = settings.transactional_id(seat);
         let config = settings.transactional(transactions, &id);
@@ -58,6 +60,11 @@ impl Worker {
             plain,
             question: settings.question_timeout(),
         };
+        if era.is_over() {
+            // Nobody waits for this one any more, and its seat may be another's.
+            let text = "failed to open a Kafka session: the wall clock of this host was set back";
+            return Err(PublishError::new(PublishErrorKind::Unavailable(Scope::Publisher), text));
+        }
         worker.take_seat(settings.metadata_timeout)?;
         Ok(worker)
     }
