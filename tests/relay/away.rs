@@ -8,7 +8,7 @@ use eventferry::publish::kafka::{KafkaPublisher, KafkaPublisherBuilder};
 use eventferry::relay::Relay;
 use eventferry_tests::kafka::TestTopic;
 use eventferry_tests::kafka_proxy::KafkaProxy;
-use eventferry_tests::kafka_wire::{Right, allow, throttle};
+use eventferry_tests::kafka_wire::{Right, allow, allow_transactions, throttle};
 use tokio::time::Instant;
 
 use crate::cluster;
@@ -187,6 +187,42 @@ async fn a_topic_nobody_lets_us_see_waits_uncounted_and_resumes_with_the_right()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_we_may_see_and_not_write_waits_uncounted_and_resumes_with_the_right() {
     forbidden(&[Right::Describe]).await;
+}
+
+/// All rights on the topic, and none on the transactional ids that a relay publishes under.
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_nobody_allows_us_wait_uncounted_and_resume_with_the_right() {
+    let Some(cluster) = cluster::shared().await else { return };
+    let Some(rig) = cluster.rig(&[1, 1]).await else { return };
+    let broker = rig.kafka.split(',').next().unwrap().to_owned();
+    for right in [Right::Write, Right::Describe] {
+        allow(&broker, "app", rig.topic.name(), right).await;
+    }
+    let ledger = rig.fill(1_000, 40).await;
+    let publisher = as_app(cluster.kafka.secured()).transactions(Duration::from_secs(20));
+    let relay = Relay::builder(rig.store(), publisher.build().unwrap());
+    let relay = relay.build().unwrap().start().await.unwrap();
+    // Long enough for several tries.
+    let early = tokio::time::timeout(Duration::from_secs(4), relay.wait_for(|stats| stats.acked > 0)).await;
+    assert!(
+        early.is_err(),
+        "nothing is published under an id that is not allowed: {:?}",
+        relay.stats()
+    );
+    assert_eq!(counted(&rig).await, (0, 0));
+    assert_eq!(rig.count(0).await, 1_000, "all of them wait");
+    let outbox: String = sqlx::query_scalar("select id::text from outbox_meta")
+        .fetch_one(&rig.db.pool)
+        .await
+        .unwrap();
+    for group in 0..8 {
+        allow_transactions(&broker, "app", &format!("eventferry-{outbox}-{group}")).await;
+    }
+    soon("all of them", relay.wait_for(|stats| stats.acked >= 1_000)).await.unwrap();
+    let stats = relay.stop().await.unwrap();
+    let comparison = rig.compare(&ledger).await;
+    assert!(comparison.holds(), "{comparison:?}");
+    assert_eq!((stats.failed, stats.dead, stats.strays), (0, 0, 0), "{stats:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

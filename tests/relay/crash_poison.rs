@@ -2,7 +2,11 @@
 
 use std::time::Instant;
 
-use crate::rig::{Process, Rig, soon};
+use eventferry::store::sqlite::SqliteStore;
+use eventferry::{OpenTransaction, TableName};
+use sqlx::ConnectOptions;
+
+use crate::rig::{Comparison, File, Ledger, Process, Rig, soon};
 
 const POISON: &str = "{\"n\":1033}";
 const MAX_ATTEMPTS: &str = "3";
@@ -18,19 +22,14 @@ async fn number(rig: &Rig, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(&rig.db.pool).await.unwrap()
 }
 
-/// It dies of its attempts like any other, its neighbours are delivered, and none of them is counted.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_ends_its_process_dies_and_no_neighbour_is_counted() {
-    let Some(rig) = Rig::new(3, &[]).await else { return };
-    short_lease(&rig).await;
-    let ledger = rig.fill(2_000, 100).await;
-    let began = Instant::now();
-    let mut ends = 0;
+/// Runs relays, one after another, until nothing waits any more; answers how many of them ended by themselves.
+async fn run_until_settled(database: &str, kafka: &str, waiting: impl AsyncFn() -> i64) -> u32 {
+    let (began, mut ends) = (Instant::now(), 0);
     // Whoever runs relays starts them again.
     loop {
-        let process = Process::start_with(&rig, &["--max-attempts", MAX_ATTEMPTS, "--abort-on", POISON]).await;
+        let process = Process::start_between(database, kafka, &["--max-attempts", MAX_ATTEMPTS, "--abort-on", POISON]).await;
         let settled = async {
-            while number(&rig, "select count(*) from outbox where status not in (2, 4)").await > 0 {
+            while waiting().await > 0 {
                 tokio::task::yield_now().await;
             }
         };
@@ -39,39 +38,76 @@ async fn an_event_that_ends_its_process_dies_and_no_neighbour_is_counted() {
             () = soon("the end of the backlog, or of the process", settled) => {}
             () = Process::ends(&mut process) => {}
         }
-        match process {
-            None => ends += 1,
-            Some(process) => {
-                process.stop().await;
-                break;
-            }
-        }
-        assert!(ends < 20, "the event is never found");
+        let Some(process) = process else {
+            ends += 1;
+            assert!(ends < 20, "the event is never found");
+            continue;
+        };
+        process.stop().await;
+        eprintln!("{ends} processes ended in {:?}", began.elapsed());
+        return ends;
     }
-    let dead: Vec<(i64, i32, String)> = sqlx::query_as("select id, attempts, last_error from outbox where status = 4")
-        .fetch_all(&rig.db.pool)
-        .await
-        .unwrap();
-    eprintln!("{ends} processes ended in {:?}; dead: {dead:?}", began.elapsed());
+}
+
+/// The poisoned event died of its attempts, its neighbours are delivered, and none of them is counted.
+fn assert_died_alone(dead: &[(i64, i32, String)], counted: i64, comparison: &Comparison) {
     assert_eq!(dead.len(), 1, "{dead:?}");
     assert_eq!(dead[0].1.to_string(), MAX_ATTEMPTS);
     assert!(dead[0].2.contains("the process ended"), "{dead:?}");
-    assert_eq!(
-        number(&rig, "select count(*) from outbox where status = 2 and attempts > 0").await,
-        0
-    );
-    let comparison = rig.compare(&ledger).await;
+    assert_eq!(counted, 0, "attempts of others");
     eprintln!("{comparison:?}");
     assert_eq!(
         (comparison.lost, comparison.phantom, comparison.out_of_order),
         (1, 0, 0),
         "{comparison:?}"
     );
+}
+
+const WAITING: &str = "select count(*) from outbox where status not in (2, 4)";
+const DEAD: &str = "select id, attempts, last_error from outbox where status = 4";
+const COUNTED: &str = "select count(*) from outbox where status = 2 and attempts > 0";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_ends_its_process_dies_and_no_neighbour_is_counted() {
+    let Some(rig) = Rig::new(3, &[]).await else { return };
+    short_lease(&rig).await;
+    let ledger = rig.fill(2_000, 100).await;
+    let database = rig.db.options.to_url_lossy();
+    run_until_settled(database.as_str(), &rig.kafka, async || number(&rig, WAITING).await).await;
+    let dead = sqlx::query_as(DEAD).fetch_all(&rig.db.pool).await.unwrap();
+    assert_died_alone(&dead, number(&rig, COUNTED).await, &rig.compare(&ledger).await);
     assert_eq!(
         number(&rig, "select max(deaths)::int8 from outbox_lane").await,
         0,
         "all is forgiven"
     );
+}
+
+/// The same with the outbox in a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_ends_its_process_dies_alone_in_a_file_too() {
+    let Some(rig) = Rig::new(3, &[]).await else { return };
+    let (file, table) = (File::new(), TableName::default());
+    let pool = file.pool().await;
+    SqliteStore::migrate(&pool, &table).await.unwrap();
+    sqlx::query("update outbox_meta set lease_micros = 1000000")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let mut ledger = Ledger::default();
+    let mut tx = pool.begin().await.unwrap();
+    for n in 0..2_000u64 {
+        let aggregate = format!("a{}", n % 100);
+        let record = rig.record(&aggregate, n);
+        ledger.0.entry(aggregate).or_default().push(record.message_id);
+        tx.insert(&table, vec![record]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let number = async |query: &'static str| -> i64 { sqlx::query_scalar(query).fetch_one(&pool).await.unwrap() };
+    run_until_settled(&file.url(), &rig.kafka, async || number(WAITING).await).await;
+    let dead = sqlx::query_as(DEAD).fetch_all(&pool).await.unwrap();
+    assert_died_alone(&dead, number(COUNTED).await, &rig.compare(&ledger).await);
+    assert_eq!(number("select max(deaths) from outbox_lane").await, 0, "all is forgiven");
 }
 
 /// One kill is no reason for care: the next relay sends as ever.

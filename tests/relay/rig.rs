@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use eventferry_tests::own_postgres::OwnPostgres;
 use eventferry_tests::postgres::FreshDatabase;
 use eventferry_tests::{postgres, servers};
 use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
@@ -221,6 +223,37 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future)
         .await
         .unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
+}
+
+/// A database in a file, gone at the end.
+pub(crate) struct File(PathBuf);
+
+impl File {
+    pub(crate) fn new() -> Self {
+        let parent = std::env::var_os("EVENTFERRY_RUN").map_or_else(std::env::temp_dir, PathBuf::from);
+        Self(parent.join(format!("relay-{}.db", uuid::Uuid::new_v4().simple())))
+    }
+
+    /// As `relay-process` takes it.
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite:{}", self.0.display())
+    }
+
+    pub(crate) async fn pool(&self) -> sqlx::SqlitePool {
+        let options = SqliteConnectOptions::new().filename(&self.0).create_if_missing(true);
+        let options = options.journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::from_secs(20));
+        SqlitePoolOptions::new().connect_with(options).await.unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = self.0.clone().into_os_string();
+            file.push(suffix);
+            std::fs::remove_file(file).ok();
+        }
+    }
 }
 
 /// A relay in a process of its own, which can be killed.

@@ -2,8 +2,6 @@
 //! `decode` at the other end.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use apache_avro::AvroSchema;
 use eventferry::codec::EventSchema;
@@ -22,9 +20,8 @@ use eventferry_tests::kafka::{Logged, TestTopic};
 use eventferry_tests::{postgres, servers};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 
-use crate::rig::soon;
+use crate::rig::{File, soon};
 
 const ORDERS: &str = "typed-orders";
 const STOCK: &str = "typed-stock";
@@ -195,32 +192,6 @@ impl Written for sqlx::Transaction<'static, sqlx::Sqlite> {
 
     async fn done(self) {
         self.commit().await.unwrap();
-    }
-}
-
-/// A database in a file, gone at the end.
-struct File(PathBuf);
-
-impl File {
-    fn new() -> Self {
-        let parent = std::env::var_os("EVENTFERRY_RUN").map_or_else(std::env::temp_dir, PathBuf::from);
-        Self(parent.join(format!("typed-{}.db", uuid::Uuid::new_v4().simple())))
-    }
-
-    async fn pool(&self) -> sqlx::SqlitePool {
-        let options = SqliteConnectOptions::new().filename(&self.0).create_if_missing(true);
-        let options = options.journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::from_secs(20));
-        SqlitePoolOptions::new().connect_with(options).await.unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut file = self.0.clone().into_os_string();
-            file.push(suffix);
-            std::fs::remove_file(file).ok();
-        }
     }
 }
 

@@ -36,7 +36,7 @@ pub enum Right {
 /// If the broker refuses.
 pub async fn allow(broker: &str, user: &str, topic: &str, right: Right) {
     // CreateAcls: one right, on a topic, by its whole name, for any host, allowed. The answer: time, one entry, its error.
-    let body = acl(user, topic, right);
+    let body = acl(user, Thing::Topic, topic, right);
     assert_eq!(code(&ask(broker, 30, 1, &body).await, 8), 0, "the right is not granted");
 }
 
@@ -46,13 +46,31 @@ pub async fn allow(broker: &str, user: &str, topic: &str, right: Right) {
 /// If the broker refuses.
 pub async fn forbid(broker: &str, user: &str, topic: &str, right: Right) {
     // DeleteAcls, by the same words.
-    let body = acl(user, topic, right);
+    let body = acl(user, Thing::Topic, topic, right);
     assert_eq!(code(&ask(broker, 31, 1, &body).await, 8), 0, "the right is not taken back");
 }
 
-fn acl(user: &str, topic: &str, right: Right) -> Body {
+/// Allows a user to publish under a transactional id.
+///
+/// # Panics
+/// If the broker refuses.
+pub async fn allow_transactions(broker: &str, user: &str, id: &str) {
+    for right in [Right::Write, Right::Describe] {
+        let body = acl(user, Thing::TransactionalId, id, right);
+        assert_eq!(code(&ask(broker, 30, 1, &body).await, 8), 0, "the right is not granted");
+    }
+}
+
+/// What rights are about, by Kafka's numbers.
+#[derive(Clone, Copy)]
+enum Thing {
+    Topic = 2,
+    TransactionalId = 5,
+}
+
+fn acl(user: &str, thing: Thing, name: &str, right: Right) -> Body {
     let mut body = Body::default();
-    body.array(1).bytes(&[2]).text(topic).bytes(&[3]);
+    body.array(1).bytes(&[thing as u8]).text(name).bytes(&[3]);
     body.text(&format!("User:{user}")).text("*").bytes(&[right as u8, 3]);
     body
 }

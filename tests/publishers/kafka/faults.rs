@@ -12,7 +12,8 @@ use eventferry_tests::servers;
 
 use super::{Reported, builder, event, open, unchecked};
 
-/// How late the broker's refusal is, with the rule and without it: long enough for later events to be on their way.
+/// How late the broker's refusal is, with the rule and without it: a little, and long enough for later events to be on their way for sure.
+const SOON: Duration = Duration::from_millis(10);
 const LATE: Duration = Duration::from_millis(100);
 
 /// What a scene left behind.
@@ -39,13 +40,13 @@ fn text(token: u64) -> String {
 }
 
 /// The first event of a fresh session is refused by the broker while later ones follow it.
-async fn first_event_refused(proxy: &KafkaProxy, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> Outcome {
+async fn first_event_refused(proxy: &KafkaProxy, late: Duration, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> Outcome {
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[("max.message.bytes", "2000")]).await;
     let publisher = change(unchecked(proxy.address())).build().expect("the settings are good");
     let mut session = open(&publisher).await;
     let mut reported = Reported::default();
-    proxy.delay_answers(LATE);
+    proxy.delay_answers(late);
     for token in 0..2000 {
         let payload = if token == 0 { "x".repeat(5000) } else { text(token) };
         if session.hand_over(token, 0, event(topic.name(), payload)).is_err() {
@@ -63,32 +64,40 @@ async fn first_event_refused(proxy: &KafkaProxy, change: fn(KafkaPublisherBuilde
 #[tokio::test]
 async fn an_event_refused_on_a_cold_partition_is_followed_by_none() {
     let Some(proxy) = KafkaProxy::start().await else { return };
-    let outcome = first_event_refused(&proxy, |builder| builder).await;
-    assert_eq!(
-        outcome.log,
-        Vec::<String>::new(),
-        "nothing may be in the log after a refused first event"
-    );
-    let errors = outcome.reported.errors();
-    assert_eq!(
-        errors.len(),
-        1,
-        "what waited for the first event is given up, not reported: {errors:?}"
-    );
-    assert_eq!(errors[0].0, 0);
-    assert_eq!(errors[0].1.kind(), PublishErrorKind::Retriable);
-    assert_eq!(outcome.reported.delivered(), Vec::<u64>::new());
+    for late in [SOON, LATE] {
+        let outcome = first_event_refused(&proxy, late, |builder| builder).await;
+        assert_eq!(
+            outcome.log,
+            Vec::<String>::new(),
+            "nothing may be in the log after a refused first event"
+        );
+        let errors = outcome.reported.errors();
+        assert_eq!(
+            errors.len(),
+            1,
+            "what waited for the first event is given up, not reported: {errors:?}"
+        );
+        assert_eq!(errors[0].0, 0);
+        assert_eq!(errors[0].1.kind(), PublishErrorKind::Retriable);
+        assert_eq!(outcome.reported.delivered(), Vec::<u64>::new());
+    }
 }
 
 #[tokio::test]
 async fn without_the_warm_rule_events_overtake_a_refused_one() {
     let Some(proxy) = KafkaProxy::start().await else { return };
-    let outcome = first_event_refused(&proxy, KafkaPublisherBuilder::without_the_warm_rule).await;
-    assert!(
-        !outcome.log.is_empty(),
-        "if nothing overtakes here, the test above proves nothing any more"
+    // Which of several tries shows it when the refusal is only a little late is chance.
+    let mut overtook = Vec::new();
+    for late in [SOON, SOON, SOON, SOON, LATE] {
+        let outcome = first_event_refused(&proxy, late, KafkaPublisherBuilder::without_the_warm_rule).await;
+        outcome.assert_truthful();
+        overtook.push(!outcome.log.is_empty());
+    }
+    assert_eq!(
+        overtook.last(),
+        Some(&true),
+        "if nothing overtakes here, the test above proves nothing any more: {overtook:?}"
     );
-    outcome.assert_truthful();
 }
 
 /// The first request of a fresh session is damaged on the wire; the one behind it is not.
