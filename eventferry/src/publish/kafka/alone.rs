@@ -115,21 +115,11 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::publish::kafka::warm::WarmRule;
 
     #[tokio::test]
     async fn a_client_that_cannot_be_made_is_no_events_fault() {
-        let settings = Settings {
-            brokers: "127.77.77.77:9".to_owned(),
-            // Stands for a certificate that is being replaced.
-            user: vec![("no.such.thing".to_owned(), "1".to_owned())],
-            publish_deadline: Duration::from_secs(30),
-            metadata_timeout: Duration::from_secs(5),
-            idle: Duration::from_mins(1),
-            transactions: None,
-            transactional_id_prefix: String::new(),
-            warm_rule: WarmRule::Kept,
-        };
+        // Stands for a certificate that is being replaced.
+        let settings = Settings::nowhere(&[("no.such.thing", "1")]);
         let until = Instant::now() + Duration::from_secs(30);
         let trial = Trials::new(WallClock::start().unwrap())
             .try_alone(&settings, &Message::new("orders", "1"), 0, until)

@@ -117,20 +117,10 @@ mod tests {
 
     use super::*;
     use crate::publish::kafka::clock::tests::steered;
-    use crate::publish::kafka::warm::WarmRule;
 
     /// A client whose broker is nowhere, and the clock it goes by.
     fn client() -> (watch::Sender<u64>, PlainClient) {
-        let settings = Settings {
-            brokers: "127.77.77.77:9".to_owned(),
-            user: Vec::new(),
-            publish_deadline: Duration::from_secs(30),
-            metadata_timeout: Duration::from_secs(5),
-            idle: Duration::from_mins(1),
-            transactions: None,
-            transactional_id_prefix: String::new(),
-            warm_rule: WarmRule::Kept,
-        };
+        let settings = Settings::nowhere(&[]);
         let (steps, clock) = steered();
         (steps, PlainClient::new(&settings, clock).unwrap())
     }

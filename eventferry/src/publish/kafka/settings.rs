@@ -227,18 +227,25 @@ fn millis(duration: Duration) -> String {
 mod tests {
     use super::*;
 
+    impl Settings {
+        /// Of clients whose broker is nowhere, and with settings of a user.
+        pub(in crate::publish::kafka) fn nowhere(user: &[(&str, &str)]) -> Self {
+            Self {
+                brokers: "127.77.77.77:9".to_owned(),
+                user: user.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+                publish_deadline: Duration::from_secs(30),
+                metadata_timeout: Duration::from_secs(5),
+                idle: Duration::from_mins(1),
+                transactions: None,
+                transactional_id_prefix: "eventferry".to_owned(),
+                warm_rule: WarmRule::Kept,
+            }
+        }
+    }
+
     #[test]
     fn the_clients_are_set_up_as_the_contract_says() {
-        let settings = Settings {
-            brokers: "127.0.0.1:1".to_owned(),
-            user: vec![("linger.ms".to_owned(), "7".to_owned())],
-            publish_deadline: Duration::from_secs(30),
-            metadata_timeout: Duration::from_secs(5),
-            idle: Duration::from_mins(1),
-            transactions: None,
-            transactional_id_prefix: "eventferry".to_owned(),
-            warm_rule: WarmRule::Kept,
-        };
+        let settings = Settings::nowhere(&[("linger.ms", "7")]);
         let pipelined = settings.pipelined();
         for (name, value) in [
             ("enable.idempotence", "true"),

@@ -6,26 +6,13 @@ use crate::publish::{Delivery, PublishErrorKind};
 
 /// A session whose broker is nowhere: what its client is given stays there, and the test plays the answers.
 fn session(user: &[(&str, &str)]) -> KafkaSession {
-    let settings = settings(user);
+    let settings = Settings::nowhere(user);
     opened(&settings, &WallClock::start().unwrap())
 }
 
 fn opened(settings: &Settings, clock: &WallClock) -> KafkaSession {
     let (client, era) = (PlainProducer::new(settings).unwrap(), clock.era());
     KafkaSession::open(settings, Arc::default(), Dated { client, era }).unwrap()
-}
-
-fn settings(user: &[(&str, &str)]) -> Settings {
-    Settings {
-        brokers: "127.77.77.77:9".to_owned(),
-        user: user.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-        publish_deadline: Duration::from_secs(30),
-        metadata_timeout: Duration::from_secs(5),
-        idle: Duration::from_mins(1),
-        transactions: None,
-        transactional_id_prefix: String::new(),
-        warm_rule: WarmRule::Kept,
-    }
 }
 
 fn message() -> Message {
@@ -78,7 +65,7 @@ async fn an_event_is_given_back_only_while_a_report_is_still_to_come() {
 async fn a_client_that_makes_room_without_a_report_is_tried_again() {
     let mut session = session(&[("queue.buffering.max.messages", "1")]);
     // What this client reports goes elsewhere, so that its queue can be emptied behind the session's back.
-    let client = Arc::new(SessionClient::new(&settings(&[("queue.buffering.max.messages", "1")]), Arc::default()).unwrap());
+    let client = Arc::new(SessionClient::new(&Settings::nowhere(&[("queue.buffering.max.messages", "1")]), Arc::default()).unwrap());
     session.producer = Some(Arc::clone(&client));
     session.hand_over(0, 0, message()).unwrap();
     answer(&session, 0, 0);
@@ -183,7 +170,7 @@ async fn connections_lost_while_the_leader_was_away_are_forgiven_when_it_is_back
 #[tokio::test]
 async fn a_clock_that_is_set_back_ends_a_session_with_events_on_their_way() {
     let (steps, clock) = steered();
-    let mut session = opened(&settings(&[]), &clock);
+    let mut session = opened(&Settings::nowhere(&[]), &clock);
     for token in 0..3 {
         session.hand_over(token, 0, message()).unwrap();
     }
@@ -207,7 +194,7 @@ async fn a_clock_that_is_set_back_ends_a_session_with_events_on_their_way() {
 #[tokio::test]
 async fn after_the_clock_was_set_back_nothing_is_sent_by_an_idle_session() {
     let (steps, clock) = steered();
-    let mut session = opened(&settings(&[]), &clock);
+    let mut session = opened(&Settings::nowhere(&[]), &clock);
     session.hand_over(0, 0, message()).unwrap();
     answer(&session, 0, 0);
     assert_eq!(session.reports().await.len(), 1);
