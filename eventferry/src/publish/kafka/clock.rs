@@ -193,7 +193,8 @@ pub(super) mod tests {
         drop(end);
         let (end, call) = never();
         let era = clock.era();
-        let (answer, ()) = tokio::join!(era.call(hour, call), async { steps.send_modify(|number| *number += 1) });
+        let both = async { tokio::join!(era.call(hour, call), async { steps.send_modify(|number| *number += 1) }) };
+        let (answer, ()) = timeout(Duration::from_secs(30), both).await.expect("the call is waited for");
         assert_eq!(answer, None, "the clock was set back meanwhile");
         drop(end);
         assert!(era.is_over() && !clock.era().is_over());

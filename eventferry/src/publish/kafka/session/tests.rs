@@ -4,6 +4,8 @@ use super::*;
 use crate::publish::kafka::clock::{WallClock, tests::steered};
 use crate::publish::{Delivery, PublishErrorKind};
 
+const AT_MOST: Duration = Duration::from_secs(30);
+
 /// A session whose broker is nowhere: what its client is given stays there, and the test plays the answers.
 fn session(user: &[(&str, &str)]) -> KafkaSession {
     let settings = Settings::nowhere(user);
@@ -19,6 +21,11 @@ fn message() -> Message {
     Message::new("orders", "1")
 }
 
+/// A session that never reports fails its test.
+async fn reports(session: &mut KafkaSession) -> Vec<Report> {
+    timeout(AT_MOST, session.reports()).await.expect("a report")
+}
+
 fn answer(session: &KafkaSession, token: u64, offset: i64) {
     session.shared.push(Ticket { token, place: 0 }, Ok(Delivery::at(0, offset)));
 }
@@ -30,7 +37,7 @@ async fn an_event_never_overtakes_one_that_waits_for_room_in_the_client() {
     session.hand_over(1, 0, message()).unwrap();
     // The client still holds the first, so there is no room for the second, though its partition is warm.
     answer(&session, 0, 0);
-    assert_eq!(session.reports().await.len(), 1);
+    assert_eq!(reports(&mut session).await.len(), 1);
     assert_eq!((session.waiting, session.outstanding), (1, 0));
     session.hand_over(2, 0, message()).unwrap();
     assert_eq!(session.waiting, 2, "the third waits behind the second");
@@ -45,14 +52,14 @@ async fn an_event_is_given_back_only_while_a_report_is_still_to_come() {
     let mut session = session(&[("queue.buffering.max.messages", "2")]);
     session.hand_over(0, 0, message()).unwrap();
     answer(&session, 0, 0);
-    assert_eq!(session.reports().await.len(), 1);
+    assert_eq!(reports(&mut session).await.len(), 1);
     session.hand_over(1, 0, message()).unwrap();
     assert!(
         session.hand_over(2, 0, message()).is_err(),
         "full, and the report of event 1 will call the caller back"
     );
     answer(&session, 1, 1);
-    assert_eq!(session.reports().await.len(), 1);
+    assert_eq!(reports(&mut session).await.len(), 1);
     session.hand_over(2, 0, message()).unwrap();
     assert_eq!(
         (session.waiting, session.outstanding),
@@ -69,7 +76,7 @@ async fn a_client_that_makes_room_without_a_report_is_tried_again() {
     session.producer = Some(Arc::clone(&client));
     session.hand_over(0, 0, message()).unwrap();
     answer(&session, 0, 0);
-    assert_eq!(session.reports().await.len(), 1);
+    assert_eq!(reports(&mut session).await.len(), 1);
     session.hand_over(1, 0, message()).unwrap();
     assert_eq!((session.waiting, session.outstanding), (1, 0));
     let waiting = timeout(Duration::from_millis(200), session.reports());
@@ -86,7 +93,7 @@ async fn a_client_that_gave_up_is_reported_by_an_event_that_waits() {
     }
     session.shared.over.store(true, Ordering::Release);
     answer(&session, 0, 0);
-    let reports = session.reports().await;
+    let reports = reports(&mut session).await;
     let told: Vec<_> = reports.iter().map(|report| (report.token, report.result.is_ok())).collect();
     assert_eq!(told, [(0, true), (1, false)]);
     assert!(session.hand_over(3, 0, message()).is_err());
@@ -97,7 +104,7 @@ async fn a_client_that_gave_up_with_nothing_to_do_is_reported_by_the_next_event(
     let mut session = session(&[]);
     session.shared.over.store(true, Ordering::Release);
     session.hand_over(7, 0, message()).unwrap();
-    let reports = session.reports().await;
+    let reports = reports(&mut session).await;
     assert_eq!((reports.len(), reports[0].token, reports[0].result.is_err()), (1, 7, true));
     assert!(session.hand_over(8, 0, message()).is_err(), "one is enough");
 }
@@ -141,7 +148,7 @@ fn suspecting(leader_answers: bool) -> KafkaSession {
 #[tokio::test]
 async fn an_event_under_which_connections_are_lost_ends_the_session_if_the_leader_answers() {
     let mut session = suspecting(true);
-    let reports = session.reports().await;
+    let reports = reports(&mut session).await;
     let told: Vec<_> = reports.iter().map(|report| (report.token, report.result.is_err())).collect();
     assert_eq!(told, [(0, true)]);
     assert!(session.hand_over(2, 0, message()).is_err(), "it is over");
@@ -151,7 +158,7 @@ async fn an_event_under_which_connections_are_lost_ends_the_session_if_the_leade
 async fn what_arrives_while_the_leader_is_asked_clears_the_events_of_its_partition() {
     let mut session = suspecting(true);
     answer(&session, 0, 0);
-    let reports = session.reports().await;
+    let reports = reports(&mut session).await;
     let told: Vec<_> = reports.iter().map(|report| (report.token, report.result.is_ok())).collect();
     assert_eq!(told, [(0, true)], "the one that was on its way, and nothing about the next");
     assert!(!session.places[0].stillness.suspicious(9), "what was lost before counts no more");
@@ -175,7 +182,7 @@ async fn a_clock_that_is_set_back_ends_a_session_with_events_on_their_way() {
         session.hand_over(token, 0, message()).unwrap();
     }
     session.hand_over(3, 1, message()).unwrap();
-    let (reports, ()) = tokio::join!(session.reports(), async { steps.send_modify(|number| *number += 1) });
+    let (reports, ()) = tokio::join!(reports(&mut session), async { steps.send_modify(|number| *number += 1) });
     let [report] = &reports[..] else { panic!("{reports:?}") };
     assert_eq!(report.token, 0, "the first that was on its way");
     let error = report.result.as_ref().unwrap_err();
@@ -197,13 +204,13 @@ async fn after_the_clock_was_set_back_nothing_is_sent_by_an_idle_session() {
     let mut session = opened(&Settings::nowhere(&[]), &clock);
     session.hand_over(0, 0, message()).unwrap();
     answer(&session, 0, 0);
-    assert_eq!(session.reports().await.len(), 1);
+    assert_eq!(reports(&mut session).await.len(), 1);
     steps.send_modify(|number| *number += 1);
     let idle = timeout(Duration::from_millis(50), session.reports()).await;
     assert!(idle.is_err(), "there is no event to say it of: {idle:?}");
     session.hand_over(1, 0, message()).unwrap();
     assert_eq!((session.outstanding, session.waiting), (0, 1), "not with the old client");
-    let reports = session.reports().await;
+    let reports = reports(&mut session).await;
     assert_eq!(reports.len(), 1);
     assert_eq!(
         (reports[0].token, reports[0].result.as_ref().unwrap_err().kind()),
