@@ -25,6 +25,8 @@ pub(crate) enum Mutant {
     AckById,
     /// A verdict that matched no row is taken to have settled it.
     ZeroRowsSettled,
+    /// Rows that could not be recorded, because somebody has them locked, are taken for recorded.
+    LockedSettled,
     /// Rows of a shut aggregate are handed over.
     ParkedIgnored,
     /// A row that a shut queue drops does not lower its floor.

@@ -25,7 +25,7 @@ pub(super) async fn run<S: Store>(
     while let Some(command) = commands.recv().await {
         let fact = match command {
             WriteCommand::Ack(rows) => Fact::Acked {
-                ok: outage.ask(store.done(&rows, retention)).await.is_some(),
+                locked: outage.ask(store.done(&rows, retention)).await,
             },
             WriteCommand::Judge(verdicts) => {
                 let outcomes = outage.ask(store.fail(id, &verdicts)).await;

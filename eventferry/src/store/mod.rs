@@ -372,8 +372,11 @@ pub trait Store: Send + Sync + 'static {
     /// Where each row stands, in the order given; `None` where it is gone.
     fn look_up(&self, rows: &[RowId]) -> impl Future<Output = Result<Vec<Option<Status>>, StoreError>> + Send;
 
-    /// Records that rows were delivered. Needs no lease: what is delivered is delivered, whoever says so. Rows that are gone are skipped.
-    fn done(&self, rows: &[RowId], retention: Retention) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Records that rows were delivered, and answers those that are not recorded, because somebody else has had them locked for a while: they
+    /// are to be named again. It does not wait for them any longer, and the others do not wait for them at all.
+    ///
+    /// Needs no lease: what is delivered is delivered, whoever says so. Rows that are gone are skipped.
+    fn done(&self, rows: &[RowId], retention: Retention) -> impl Future<Output = Result<Vec<RowId>, StoreError>> + Send;
 
     /// Records failures, one answer for each verdict, in the order given.
     ///

@@ -57,7 +57,10 @@ async fn a_standby_is_refused_at_start_and_is_another_source_once_promoted() {
         there.read(None, &lane).await.map(drop),
         there.take(RelayId::random(), 64).await.map(drop),
         there.renew(RelayId::random(), &[], Doing::Sharing).await.map(drop),
-        there.done(&[RowId::new(1, event("1").message_id)], Retention::default()).await,
+        there
+            .done(&[RowId::new(1, event("1").message_id)], Retention::default())
+            .await
+            .map(drop),
     ] {
         assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Unavailable);
     }

@@ -39,6 +39,7 @@ use rustc_hash::FxHashMap;
 pub(crate) use queue::QueueKey;
 use send::{Flight, Route, RouteState};
 use session::{Fence, Slot};
+use settle::Locked;
 pub use stats::Stats;
 pub(crate) use terms::{
     Cause, Command, DeadLetter, Fact, HandOver, LeaseCommand, Loaded, Notice, PublishCommand, ReadCommand, Way, WriteCommand,
@@ -177,6 +178,7 @@ pub(crate) struct Core {
     ack_since: Option<Now>,
     ack_out: bool,
     next_ack: Now,
+    locked: Locked,
     verdicts: Vec<Verdict>,
     judging: FxHashMap<RowId, QueueKey>,
     judge_out: bool,
@@ -261,6 +263,7 @@ impl Core {
             ack_since: None,
             ack_out: false,
             next_ack: Now::ZERO,
+            locked: Locked::default(),
             verdicts: Vec::new(),
             judging: FxHashMap::default(),
             judge_out: false,
@@ -320,7 +323,7 @@ impl Core {
                 message,
             } => self.on_refused(token, kind, error, *message),
             Fact::Probed { number, presence } => self.on_probed(number, presence),
-            Fact::Acked { ok } => self.on_acked(ok),
+            Fact::Acked { locked } => self.on_acked(locked),
             Fact::Judged { verdicts, outcomes } => self.on_judged(verdicts, outcomes),
             Fact::Wake => {
                 self.woken = self.main_read.is_some() || self.skim_read.is_some();

@@ -2,22 +2,46 @@
 
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
+
 use super::queue::{Gate, QueueKey, RETRY_LATEST, Why};
 use super::send::Flight;
-use super::{Command, Core, Known, Now, Policy, WriteCommand};
+use super::{Command, Core, Known, Notice, Now, Policy, WriteCommand};
 use crate::mutant::{Mutant, mutant};
 use crate::outbox::{LaneLease, RowId, lane_of};
 use crate::store::{Fault, Verdict, VerdictOutcome};
 
 const RETRY_WRITE: Duration = Duration::from_millis(250);
+/// Each ack that names a locked row takes as long as a store waits for locks: seldom enough that the others keep most of the time.
+const TRY_LOCKED_AGAIN: Duration = Duration::from_secs(1);
 /// Verdicts of one statement, at most.
 pub(super) const VERDICTS_MAX: usize = 1000;
 /// What is stored of an error's text, at most.
 const ERROR_MAX: usize = 2000;
 
+/// Delivered rows that somebody else has locked.
+#[derive(Debug, Default)]
+pub(super) struct Locked {
+    rows: Vec<(RowId, u8)>,
+    /// When they are named again.
+    again: Option<Now>,
+    told: bool,
+}
+
+impl Locked {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
 impl Core {
     pub(super) fn tend_settling(&mut self) {
         let now = self.now;
+        if !self.ack_out && self.locked.again.is_some_and(|again| now >= again) {
+            self.locked.again = None;
+            self.ack_since.get_or_insert(now);
+            self.acks.splice(0..0, self.locked.rows.drain(..));
+        }
         if !self.ack_out && !self.acks.is_empty() && now >= self.next_ack {
             let due = self.ack_since.is_none_or(|since| now >= since + self.config.ack_delay);
             if due || self.acks.len() >= self.config.ack_batch || self.stopping.is_some() {
@@ -44,22 +68,42 @@ impl Core {
                 .max(self.next_ack)
         });
         let judge = (!self.judge_out && !self.verdicts.is_empty()).then_some(self.next_judge);
-        ack.into_iter().chain(judge).min().unwrap_or(Now::MAX)
+        let locked = self.locked.again.filter(|_| !self.ack_out);
+        ack.into_iter().chain(judge).chain(locked).min().unwrap_or(Now::MAX)
     }
 
-    pub(super) fn on_acked(&mut self, ok: bool) {
+    pub(super) fn on_acked(&mut self, locked: Option<Vec<RowId>>) {
         self.ack_out = false;
         let rows = std::mem::take(&mut self.acking);
-        if !ok {
+        let Some(locked) = locked else {
             self.next_ack = self.now + RETRY_WRITE;
             self.ack_since.get_or_insert(self.now);
             self.acks.splice(0..0, rows);
             return;
-        }
-        self.stats.acked += rows.len() as u64;
+        };
+        let locked: FxHashSet<RowId> = locked.into_iter().collect();
         for (row, lane) in rows {
+            if locked.contains(&row) && !mutant(Mutant::LockedSettled) {
+                self.locked.rows.push((row, lane));
+                continue;
+            }
+            self.stats.acked += 1;
             self.close_row(lane);
             self.settle(row);
+        }
+        self.note_locked();
+    }
+
+    fn note_locked(&mut self) {
+        let rows = self.locked.rows.len();
+        if rows > 0 {
+            self.locked.again.get_or_insert(self.now + TRY_LOCKED_AGAIN);
+        }
+        self.stats.locked = rows as u64;
+        if (rows > 0) != self.locked.told {
+            self.locked.told = rows > 0;
+            let notice = if rows > 0 { Notice::Locked { rows } } else { Notice::Unlocked };
+            self.commands.push(Command::Tell(notice));
         }
     }
 

@@ -59,8 +59,8 @@ pub(crate) enum Fact {
     },
     /// The broker was asked whether it is there.
     Probed { number: u64, presence: Presence },
-    /// The rows of the last `Ack` are recorded as delivered, or that failed.
-    Acked { ok: bool },
+    /// The rows of the last `Ack` are recorded as delivered but for those that somebody else has locked, or the store is away.
+    Acked { locked: Option<Vec<RowId>> },
     /// Verdicts were answered, or the store is away.
     Judged {
         verdicts: Vec<Verdict>,
@@ -113,6 +113,11 @@ pub(crate) enum Notice {
     },
     BrokerAway,
     BrokerBack,
+    /// Rows that were delivered cannot be recorded, because somebody else has them locked.
+    Locked {
+        rows: usize,
+    },
+    Unlocked,
     /// Relays ended again and again with lanes that are now this one's: their events go one at a time.
     Careful {
         lanes: usize,

@@ -324,7 +324,7 @@ impl Store for MemoryStore {
         Ok(rows.iter().map(|row| state.named(*row).map(|row| row.record.status)).collect())
     }
 
-    async fn done(&self, rows: &[RowId], retention: Retention) -> Result<(), StoreError> {
+    async fn done(&self, rows: &[RowId], retention: Retention) -> Result<Vec<RowId>, StoreError> {
         let now = self.now();
         let mut state = self.state();
         for row in rows {
@@ -343,7 +343,7 @@ impl Store for MemoryStore {
                 }
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn fail(&self, relay: RelayId, verdicts: &[Verdict]) -> Result<Vec<VerdictOutcome>, StoreError> {

@@ -17,9 +17,10 @@ const ERROR_MAX: usize = 2000;
 const DELAY_MAX_MICROS: i64 = 3_155_760_000_000_000;
 
 impl PostgresStore {
-    pub(super) async fn ack(&self, rows: &[RowId], retention: Retention) -> Result<(), StoreError> {
+    /// Answers the rows that somebody else has locked.
+    pub(super) async fn ack(&self, rows: &[RowId], retention: Retention) -> Result<Vec<RowId>, StoreError> {
         if rows.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let (all, free) = match retention {
             Retention::Keep(_) => (&self.sql.done_keep, &self.sql.done_keep_free),
@@ -30,15 +31,11 @@ impl PostgresStore {
         rows.sort_unstable();
         rows.dedup();
         match self.ack_all(all, &rows).await {
-            Err(error) if error.kind() == StoreErrorKind::Contention && rows.len() > 1 => {}
-            answer => return answer,
+            Err(error) if error.kind() == StoreErrorKind::Contention => {}
+            answer => return answer.map(|()| Vec::new()),
         }
         // Somebody holds one of the rows: the others must not wait for it.
-        let skipped = self.ack_free(free, &rows).await?;
-        if skipped.is_empty() {
-            return Ok(());
-        }
-        self.ack_all(all, &skipped).await
+        self.ack_free(free, &rows).await
     }
 
     async fn ack_all(&self, statement: &SqlStr, rows: &[RowId]) -> Result<(), StoreError> {

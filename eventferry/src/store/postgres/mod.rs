@@ -218,7 +218,7 @@ impl Store for PostgresStore {
         self.statuses(rows).await
     }
 
-    async fn done(&self, rows: &[RowId], retention: Retention) -> Result<(), StoreError> {
+    async fn done(&self, rows: &[RowId], retention: Retention) -> Result<Vec<RowId>, StoreError> {
         self.ack(rows, retention).await
     }
 

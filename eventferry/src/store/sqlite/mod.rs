@@ -223,8 +223,9 @@ impl Store for SqliteStore {
         self.statuses(rows).await
     }
 
-    async fn done(&self, rows: &[RowId], retention: Retention) -> Result<(), StoreError> {
-        self.settle(rows, retention).await
+    async fn done(&self, rows: &[RowId], retention: Retention) -> Result<Vec<RowId>, StoreError> {
+        // There are no locks of rows.
+        self.settle(rows, retention).await.map(|()| Vec::new())
     }
 
     async fn fail(&self, relay: RelayId, verdicts: &[Verdict]) -> Result<Vec<VerdictOutcome>, StoreError> {

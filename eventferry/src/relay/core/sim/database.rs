@@ -37,7 +37,7 @@ fn failed(command: &Command) -> Option<Fact> {
             key: *key,
             payload: Loaded::Failed,
         },
-        Command::Write(WriteCommand::Ack(_)) => Fact::Acked { ok: false },
+        Command::Write(WriteCommand::Ack(_)) => Fact::Acked { locked: None },
         Command::Write(WriteCommand::Judge(verdicts)) => Fact::Judged {
             verdicts: verdicts.clone(),
             outcomes: None,
@@ -154,6 +154,7 @@ impl World {
                 Fact::Loaded { row, key, payload }
             }
             Command::Write(WriteCommand::Ack(rows)) => {
+                let (locked, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|_| self.strikes(Fault::RowLocked));
                 for row in &rows {
                     if let Some(message_id) = store.message_at(row.id)
                         && message_id == row.message_id
@@ -162,7 +163,7 @@ impl World {
                     }
                 }
                 now_or_never(store.done(&rows, self.plan.retention)).expect(NEVER);
-                Fact::Acked { ok: true }
+                Fact::Acked { locked: Some(locked) }
             }
             Command::Write(WriteCommand::Judge(verdicts)) => {
                 let before: Vec<_> = verdicts.iter().map(|verdict| store.standing(verdict.row.message_id)).collect();

@@ -87,6 +87,13 @@ fn a_verdict_that_settled_nothing_and_is_believed_is_noticed() {
 }
 
 #[test]
+fn a_locked_row_that_is_taken_for_recorded_is_noticed() {
+    noticed(Mutant::LockedSettled, 50, &[Breach::Lost, Breach::Stray, Breach::Stuck], |seed| {
+        Plan::any(seed).with(Fault::RowLocked, 0.2)
+    });
+}
+
+#[test]
 fn rows_sent_past_a_parked_one_are_noticed() {
     noticed(Mutant::ParkedIgnored, 50, &[Breach::Order], Plan::any);
 }

@@ -54,6 +54,8 @@ pub(super) enum Fault {
     TopicAway,
     /// A relay is asked to stop, and another one starts.
     Restart,
+    /// Somebody has the row of a delivered event locked.
+    RowLocked,
 }
 
 /// One throw of one fault's dice.
@@ -300,6 +302,7 @@ impl Plan {
             (Fault::Stall, 2.0),
             (Fault::TopicAway, 1.0),
             (Fault::Restart, 2.0),
+            (Fault::RowLocked, 0.2),
         ] {
             let rate = match rng.u8(..4) {
                 0 => often,

@@ -90,7 +90,8 @@ impl Watched {
             }
             Fact::Delivered(delivered) => tokens(delivered).map(|names| format!("delivered: {names}")),
             Fact::Refused { token, kind, .. } => tokens(&[*token]).map(|name| format!("refused, {kind:?}: {name}")),
-            Fact::Acked { ok } => (!ok).then(|| "an ack failed".to_owned()),
+            Fact::Acked { locked: None } => Some("an ack failed".to_owned()),
+            Fact::Acked { locked: Some(locked) } => (!locked.is_empty()).then(|| format!("{} delivered rows are locked", locked.len())),
             Fact::Judged { verdicts, outcomes } => {
                 let place = verdicts
                     .iter()

@@ -197,7 +197,8 @@ impl World {
                     | Fault::ArrivesLate
                     | Fault::NotDescribed
                     | Fault::NotOpened
-                    | Fault::LetterRefused => continue,
+                    | Fault::LetterRefused
+                    | Fault::RowLocked => continue,
                     #[cfg(feature = "kafka")]
                     Fault::BatchDelayed => continue,
                 };

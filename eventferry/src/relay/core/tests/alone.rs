@@ -199,8 +199,8 @@ fn care_ends_only_when_no_attempt_is_counted() {
     assert_eq!((bench.core.stats().careful, bench.ids()), (64, vec![]), "its attempt still counts");
     assert_eq!(bench.answer_verdict(VerdictOutcome::Waits { attempts: 0 }), Fault::Excused);
     assert_eq!(bench.core.stats().careful, 0, "at once, without another look at the clock");
-    bench.turn([Fact::Acked { ok: true }]);
-    bench.turn([Fact::Acked { ok: true }]);
+    bench.turn([Fact::Acked { locked: Some(Vec::new()) }]);
+    bench.turn([Fact::Acked { locked: Some(Vec::new()) }]);
     bench.read(|batch| batch.fresh = vec![row(3, "c"), row(4, "d")]);
     assert_eq!(bench.ids(), [3, 4]);
 }
@@ -392,7 +392,7 @@ fn care_ends_when_there_is_nothing_left_or_a_window_went_well() {
         } else {
             assert_eq!(bench.answer_verdict(WAITS), Fault::Excused);
         }
-        bench.turn([Fact::Acked { ok: true }]);
+        bench.turn([Fact::Acked { locked: Some(Vec::new()) }]);
     }
     bench.read(|_| ());
     bench.beat(1);

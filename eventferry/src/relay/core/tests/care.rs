@@ -21,7 +21,7 @@ fn a_lane_that_sent_all_it_could_is_well_at_once() {
     bench.turn([Fact::Delivered(vec![sent[0].1])]);
     bench.beat(1);
     assert_eq!(bench.forgiven(), 0, "it is not recorded yet");
-    bench.turn([Fact::Acked { ok: true }]);
+    bench.turn([Fact::Acked { locked: Some(Vec::new()) }]);
     bench.read(|_| ());
     bench.beat(1);
     assert_eq!(bench.forgiven(), 1);

@@ -277,7 +277,7 @@ fn a_group_is_handed_back_as_a_whole() {
     assert!(bench.released().is_empty(), "one event is in flight");
     let token = bench.core.flights.keys().copied().next().expect("one is in flight");
     bench.turn([Fact::Delivered(vec![token])]);
-    bench.turn([Fact::Acked { ok: true }]);
+    bench.turn([Fact::Acked { locked: Some(Vec::new()) }]);
     assert_eq!(bench.released().len(), 8);
 }
 

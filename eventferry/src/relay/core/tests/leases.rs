@@ -41,7 +41,7 @@ fn a_stop_hands_everything_back_once_what_is_in_flight_is_recorded() {
     assert_eq!(released(&bench), 63, "all but the lane of the event in flight");
     bench.turn([Fact::Delivered(vec![sent[0].1])]);
     assert_eq!(bench.ids(), [0; 0], "its successor is left to others");
-    bench.turn([Fact::Acked { ok: true }]);
+    bench.turn([Fact::Acked { locked: Some(Vec::new()) }]);
     assert_eq!((released(&bench), bench.core.is_closed()), (64, true));
 }
 

@@ -7,6 +7,7 @@ mod due;
 mod groups;
 mod leases;
 mod letters;
+mod locked;
 mod reading;
 mod refused;
 mod schemas;

@@ -58,7 +58,7 @@ fn a_read_from_before_an_ack_does_not_bring_its_row_back() {
     bench.turn([Fact::Delivered(vec![sent[0].1])]);
     let (number, _) = bench.main_read();
     assert!(bench.commands.iter().any(|c| matches!(c, Command::Write(WriteCommand::Ack(_)))));
-    bench.turn([Fact::Acked { ok: true }]);
+    bench.turn([Fact::Acked { locked: Some(Vec::new()) }]);
     let mut stale = ReadBatch::new(snapshot(1));
     stale.fresh = vec![again];
     bench.turn([Fact::Read {

@@ -33,7 +33,7 @@ async fn standing<H: Harness>(h: &H, owner: &Owner, at: Status) -> Record {
     let row = put_one(h, event("42")).await;
     match at {
         Status::Pending | Status::Scheduled => {}
-        Status::Done => h.store().done(&[row.row()], Retention::default()).await.unwrap(),
+        Status::Done => drop(h.store().done(&[row.row()], Retention::default()).await.unwrap()),
         Status::Failed => drop(owner.fail(h, &row, refused(10), OnDead::Hold).await),
         Status::Dead => drop(owner.fail(h, &row, refused(1), OnDead::Continue).await),
         Status::DeadHolding => drop(owner.fail(h, &row, refused(1), OnDead::Hold).await),
