@@ -121,6 +121,10 @@ impl Shared {
         self.over.load(Ordering::Acquire)
     }
 
+    pub(super) fn counted(&self, losses: Losses) {
+        *self.losses.lock().unwrap_or_else(PoisonError::into_inner) = Some(losses);
+    }
+
     /// What was counted since the session looked.
     pub(super) fn losses(&self) -> Option<Losses> {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -146,7 +150,7 @@ impl ClientContext for SessionContext {
             client::stats(json);
         }
         if let Some(losses) = Losses::read(json) {
-            *self.shared.losses.lock().unwrap_or_else(PoisonError::into_inner) = Some(losses);
+            self.shared.counted(losses);
             self.shared.wake.notify_one();
         }
     }

@@ -38,7 +38,9 @@ impl KafkaSession {
     pub(super) fn watch(&mut self) {
         let Some(losses) = self.shared.losses() else { return };
         let mut suspects = Vec::new();
-        for (number, place) in self.places.iter_mut().enumerate() {
+        // What arrived since a question was asked is still to be known when it is answered.
+        let under = self.suspicion.as_ref().map(|suspicion| suspicion.place);
+        for (number, place) in self.places.iter_mut().enumerate().filter(|(number, _)| Some(*number) != under) {
             let lost = losses.of(&place.topic, place.partition);
             if place.stillness.suspicious(lost) {
                 suspects.push(number);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::publish::kafka::clock::{WallClock, tests::steered};
+use crate::publish::kafka::losses::Losses;
 use crate::publish::{Delivery, PublishErrorKind};
 
 const AT_MOST: Duration = Duration::from_secs(30);
@@ -130,8 +131,8 @@ async fn no_more_events_wait_than_the_limit() {
     assert!(session.hand_over(0, 1, message()).is_ok(), "another partition has nothing waiting");
 }
 
-/// A session whose event 0 is under suspicion, and whose leader has answered, or has not.
-fn suspecting(leader_answers: bool) -> KafkaSession {
+/// A session whose event 0 is under suspicion, and whose leader has answered that it is there, or that it is not.
+fn suspecting(leader_answers: impl Into<OnceLock<bool>>) -> KafkaSession {
     let mut session = session(&[]);
     for token in 0..2 {
         session.hand_over(token, 0, message()).unwrap();
@@ -140,7 +141,7 @@ fn suspecting(leader_answers: bool) -> KafkaSession {
     assert!(!stillness.suspicious(0) && stillness.suspicious(3), "three connections were lost");
     session.suspicion = Some(Suspicion {
         place: 0,
-        leader_answers: Arc::new(OnceLock::from(leader_answers)),
+        leader_answers: Arc::new(leader_answers.into()),
     });
     session
 }
@@ -163,6 +164,20 @@ async fn what_arrives_while_the_leader_is_asked_clears_the_events_of_its_partiti
     assert_eq!(told, [(0, true)], "the one that was on its way, and nothing about the next");
     assert!(!session.places[0].stillness.suspicious(9), "what was lost before counts no more");
     assert!(session.hand_over(2, 0, message()).is_ok());
+}
+
+#[tokio::test]
+async fn what_arrived_before_the_leader_answers_is_not_forgotten_at_the_next_count() {
+    let mut session = suspecting(OnceLock::new());
+    answer(&session, 0, 0);
+    session.shared.counted(Losses::default());
+    assert_eq!(session.settle().len(), 1, "the one that arrived");
+    session.shared.counted(Losses::default());
+    assert!(session.settle().is_empty());
+    let asked = session.suspicion.as_ref().expect("not answered yet");
+    asked.leader_answers.set(true).expect("once");
+    assert!(session.settle().is_empty(), "nothing about the next");
+    assert!(session.suspicion.is_none() && session.hand_over(2, 0, message()).is_ok());
 }
 
 #[tokio::test]
