@@ -11,13 +11,6 @@ use crate::rig::{Comparison, File, Ledger, Process, Rig, soon};
 const POISON: &str = "{\"n\":1033}";
 const MAX_ATTEMPTS: &str = "3";
 
-async fn short_lease(rig: &Rig) {
-    sqlx::query("update outbox_meta set lease_ms = 1000")
-        .execute(&rig.db.pool)
-        .await
-        .unwrap();
-}
-
 async fn number(rig: &Rig, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(&rig.db.pool).await.unwrap()
 }
@@ -75,13 +68,13 @@ async fn an_event_that_ends_its_process_dies_and_no_neighbour_is_counted() {
     let Some(rig) = Rig::new(3, &[]).await else { return };
     let ledger = rig.fill(2_000, 100).await;
     let database = rig.db.options.to_url_lossy();
-    let end_leases = async || {
-        sqlx::raw_sql("delete from outbox_relay; update outbox_lane set leased_until = 'epoch' where owner is not null")
-            .execute(&rig.db.pool)
-            .await
-            .unwrap();
-    };
-    run_until_settled(database.as_str(), &rig.kafka, async |query| number(&rig, query).await, end_leases).await;
+    run_until_settled(
+        database.as_str(),
+        &rig.kafka,
+        async |query| number(&rig, query).await,
+        async || rig.end_leases().await,
+    )
+    .await;
     let dead = sqlx::query_as(DEAD).fetch_all(&rig.db.pool).await.unwrap();
     assert_died_alone(&dead, number(&rig, COUNTED).await, &rig.compare(&ledger).await);
 }
@@ -118,11 +111,11 @@ async fn an_event_that_ends_its_process_dies_alone_in_a_file_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ordinary_kill_costs_no_careful_phase() {
     let Some(rig) = Rig::new(3, &[]).await else { return };
-    short_lease(&rig).await;
     let mut first = Process::start(&rig).await;
     let mut ledger = rig.fill(1_000, 50).await;
     first.acked(500).await;
     first.kill().await;
+    rig.end_leases().await;
     for (aggregate, ids) in rig.fill(1_000, 50).await.0 {
         ledger.0.entry(aggregate).or_default().extend(ids);
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use eventferry::testing::verify::{Arrivals, Books, Checker, PostgresBooks, Workload, Writers};
 use eventferry::{TableName, Topic};
+use eventferry_tests::standstills::Standstills;
 use tokio::time::interval;
 
 use crate::rig::{Rig, soon};
@@ -27,10 +28,7 @@ async fn lanes_that_move_under_load_keep_every_first_delivery_in_order() {
     let Some(rig) = Rig::new(4, &[("message.timestamp.type", "LogAppendTime")]).await else {
         return;
     };
-    sqlx::query("update outbox_meta set lease_ms = 2000")
-        .execute(&rig.db.pool)
-        .await
-        .unwrap();
+    rig.set_lease(2_000).await;
     let seed = fastrand::u64(..1_000_000);
     eprintln!("seed {seed}");
     let books = PostgresBooks::open(rig.db.pool.clone()).await.unwrap();
@@ -41,6 +39,7 @@ async fn lanes_that_move_under_load_keep_every_first_delivery_in_order() {
         &TableName::default(),
         &topic,
     );
+    let standstills = Standstills::watch();
     let mut relays = vec![rig.start().await, rig.start().await];
     let (mut strays, mut takeovers) = (0, 0);
     for round in 0..ROUNDS {
@@ -70,8 +69,11 @@ async fn lanes_that_move_under_load_keep_every_first_delivery_in_order() {
         arrivals.arrive(&logged, at, (logged.partition, logged.offset));
     }
     // No relay was killed: what stands still waits for a lane that lies idle after a theft, for a lease at most.
-    let report = Checker::new()
-        .patience(Duration::from_secs(2 + 5))
+    let checker = Checker::new().patience(Duration::from_secs(2 + 5));
+    let report = standstills
+        .end()
+        .into_iter()
+        .fold(checker, |checker, (from, to)| checker.disturbed(from, to))
         .check(&books.read().await.unwrap(), &arrivals);
     eprintln!("{takeovers} lanes taken; {written}\n{report}");
     assert!(report.holds(), "{report}");

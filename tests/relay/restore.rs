@@ -60,12 +60,7 @@ async fn a_dump_restored_on_another_server_in_the_middle_loses_nothing() {
                   WHERE id = (SELECT min(id) FROM outbox WHERE aggregate_id = 'a7')";
     sqlx::query(parked).execute(&rig.db.pool).await.unwrap();
     let highest = scalar(&rig.db.pool, "SELECT max(tx::text::int8) FROM outbox").await;
-    // However long the dump takes to begin, the relay is not done by then: what is locked it delivers and cannot record.
-    let mut locked = rig.db.pool.begin().await.unwrap();
-    sqlx::query("SELECT 1 FROM outbox WHERE id > (SELECT max(id) FROM outbox) - 1000 FOR UPDATE")
-        .execute(&mut *locked)
-        .await
-        .unwrap();
+    let locked = rig.lock_last(1_000).await;
     let relay = rig.start().await;
     soon("some acks", relay.wait_for(|stats| stats.acked >= 500)).await.unwrap();
     let restored = restore(&old, &rig, &new, "restored").await;

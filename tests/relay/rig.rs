@@ -122,6 +122,27 @@ impl Rig {
             .expect("updates");
     }
 
+    /// Frees what relays that have ended left in their hands, as if their leases had ended. Leases as short as a test would like are lost by
+    /// relays on a slow machine.
+    pub(crate) async fn end_leases(&self) {
+        sqlx::raw_sql("delete from outbox_relay; update outbox_lane set leased_until = 'epoch' where owner is not null")
+            .execute(&self.db.pool)
+            .await
+            .expect("updates");
+    }
+
+    /// Locks the last rows until its answer is rolled back: they are delivered and cannot be recorded. However slow the machine, what happens
+    /// meanwhile happens in the middle.
+    pub(crate) async fn lock_last(&self, rows: i64) -> sqlx::Transaction<'static, sqlx::Postgres> {
+        let mut locked = self.db.pool.begin().await.expect("begins");
+        sqlx::query("select 1 from outbox where id > (select max(id) from outbox) - $1 for update")
+            .bind(rows)
+            .execute(&mut *locked)
+            .await
+            .expect("locks");
+        locked
+    }
+
     /// How many rows there are, by status.
     pub(crate) async fn count(&self, status: i16) -> i64 {
         sqlx::query_scalar("select count(*) from outbox where status = $1")

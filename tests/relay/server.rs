@@ -73,6 +73,11 @@ pub(crate) async fn scalar(pool: &PgPool, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(pool).await.unwrap()
 }
 
+fn signal(pid: i32, name: &str) {
+    let sent = std::process::Command::new("kill").args(["-s", name, &pid.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
 /// The server says nothing any more on the connections that are open, as when its host has vanished; on new ones it answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_falls_silent_is_asked_again_on_new_connections() {
@@ -88,16 +93,19 @@ async fn a_server_that_falls_silent_is_asked_again_on_new_connections() {
     for name in ["read", "ack", "lease"] {
         // Between two statements: whatever it holds otherwise would be held from everybody.
         let idle = "SELECT pid FROM pg_stat_activity WHERE application_name = 'eventferry ' || $1 AND state = 'idle'";
-        let pid: i32 = soon("a pause", async {
+        let found = async || -> Option<i32> { sqlx::query_scalar(idle).bind(name).fetch_optional(&rig.db.pool).await.unwrap() };
+        let pid = soon("a pause", async {
             loop {
-                if let Some(pid) = sqlx::query_scalar(idle).bind(name).fetch_optional(&rig.db.pool).await.unwrap() {
+                let Some(pid) = found().await else { continue };
+                signal(pid, "STOP");
+                // It may have begun a statement meanwhile.
+                if found().await == Some(pid) {
                     break pid;
                 }
+                signal(pid, "CONT");
             }
         })
         .await;
-        let stopped = std::process::Command::new("kill").args(["-STOP", &pid.to_string()]).status();
-        assert!(stopped.unwrap().success());
         silenced.push(pid);
     }
     extend(&mut ledger, rig.fill(100, 10).await);
@@ -129,7 +137,9 @@ async fn failover(retention: Retention) {
     // A lane is left to itself for as long as the servers change.
     rig.set_lease(6000).await;
     let mut ledger = rig.fill(1_000, 40).await;
-    let relay = rig.relay().retention(retention).build().unwrap().start().await.unwrap();
+    // Its acks come late, so that the rows of the last events can be locked before they are recorded.
+    let relay = rig.relay().retention(retention).ack_batch(10_000, Duration::from_secs(2));
+    let relay = relay.build().unwrap().start().await.unwrap();
     soon("the first acks", relay.wait_for(|stats| stats.acked >= 1_000)).await.unwrap();
     let mut standby = primary.standby(&[]).await;
     let written = scalar(&rig.db.pool, "SELECT (pg_current_wal_lsn() - '0/0')::int8").await;
@@ -145,9 +155,8 @@ async fn failover(retention: Retention) {
     .await;
     extend(&mut ledger, rig.fill(300, 40).await);
     soon("300 more acks", relay.wait_for(|stats| stats.acked >= 1_300)).await.unwrap();
-    // Inserted, locked and committed by one who goes on holding a lock on the rows.
-    let gone_rows = rig.fill(400, 40).await;
     let mut operator = rig.db.connect().await;
+    let gone_rows = rig.fill(400, 40).await;
     sqlx::raw_sql("BEGIN; SELECT FROM outbox WHERE id > 1300 FOR UPDATE")
         .execute(&mut operator)
         .await
@@ -198,13 +207,24 @@ async fn what_waits_for_synchronous_replication_is_not_published_and_flows_when_
     let relay = rig.start().await;
     soon("the first acks", relay.wait_for(|stats| stats.acked >= 200)).await.unwrap();
     server.set("synchronous_standby_names", "missing").await;
+    let pool = &rig.db.pool;
+    // The setting is in force when a commit waits.
+    let commits = async {
+        loop {
+            let commit = sqlx::query("INSERT INTO counters VALUES ('x', 1) ON CONFLICT (id) DO UPDATE SET n = counters.n + 1");
+            commit.execute(pool).await.unwrap();
+        }
+    };
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'INSERT INTO counters%'";
+    tokio::select! {
+        () = soon("a commit that waits", async { while scalar(pool, waiting).await == 0 {} }) => {}
+        () = commits => unreachable!("it never ends"),
+    }
     let writer = tokio::spawn({
         let rig = rig.clone();
         async move { rig.fill(400, 20).await }
     });
-    let pool = &rig.db.pool;
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()
-                   AND application_name NOT LIKE 'eventferry%'";
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query ILIKE 'commit%'";
     soon("the writer's wait", async { while scalar(pool, waiting).await == 0 {} }).await;
     // The relay holds its lanes, reads, and carries what another writer did not want to wait for.
     let quick = rig.db.options.clone().options([("synchronous_commit", "local")]);
@@ -219,7 +239,7 @@ async fn what_waits_for_synchronous_replication_is_not_published_and_flows_when_
     soon("20 more", relay.wait_for(|stats| stats.delivered >= 220)).await.unwrap();
     extend(&mut ledger, others);
     assert!(!writer.is_finished());
-    assert_eq!(relay.stats().lanes, 64);
+    soon("every lane", relay.wait_for(|stats| stats.lanes == 64)).await.unwrap();
     assert_eq!(rig.compare(&ledger).await, Comparison::CLEAN, "nothing that waits was published");
     server.set("synchronous_standby_names", "").await;
     extend(&mut ledger, soon("the commit", writer).await.unwrap());
@@ -232,12 +252,12 @@ async fn what_waits_for_synchronous_replication_is_not_published_and_flows_when_
 /// The database's wall clock goes an hour forward, back, and another hour back, under two relays with work to do; and when one of them dies.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_stepped_moves_a_dead_owners_lanes_within_two_leases_and_loses_nothing() {
-    const LEASE: Duration = Duration::from_secs(3);
+    const LEASE: Duration = Duration::from_secs(6);
     let Some((server, clock)) = OwnPostgres::start_with_clock(&[]).await else {
         return;
     };
     let Some(rig) = Rig::on(&server, 3).await else { return };
-    rig.set_lease(3000).await;
+    rig.set_lease(6_000).await;
     let mut ledger = Ledger::default();
     let relay = rig.start().await;
     let mut other = Process::start(&rig).await;
@@ -297,7 +317,7 @@ async fn a_clock_that_is_set_back_does_not_park_an_aggregate_for_as_long() {
     });
     let relay = Relay::builder(PostgresStore::new(pool), broker.clone()).retry(RetryPolicy::fixed(Duration::from_secs(2)));
     let relay = relay.build().unwrap().start().await.unwrap();
-    soon("the refusal", relay.wait_for(|stats| stats.failed == 1)).await.unwrap();
+    soon("the refusal", relay.wait_for(|stats| stats.failed >= 1)).await.unwrap();
     stepped.store(true, Relaxed);
     clock.step(-3600);
     soon("all ten", relay.wait_for(|stats| stats.acked == 10)).await.unwrap();

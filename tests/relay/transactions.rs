@@ -19,6 +19,12 @@ fn publisher(rig: &Rig) -> KafkaPublisher {
     KafkaPublisher::builder(&rig.kafka).transactions(LIMIT).build().unwrap()
 }
 
+/// Somebody else with the same ids, who waits for what others have under way with them.
+fn stranger(rig: &Rig) -> KafkaPublisher {
+    let stranger = KafkaPublisher::builder(&rig.kafka).transactions(LIMIT);
+    stranger.metadata_timeout(Duration::from_secs(30)).build().unwrap()
+}
+
 async fn start(rig: &Rig, recover: bool) -> RelayHandle {
     let relay = Relay::builder(rig.store(), publisher(rig)).auto_recover_from_fence(recover);
     relay.build().unwrap().start().await.unwrap()
@@ -66,18 +72,20 @@ async fn relays_share_groups_and_every_event_is_committed_once_and_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_killed_in_the_middle_of_its_transactions_costs_only_duplicates() {
     let Some(rig) = Rig::new(3, &[]).await else { return };
-    rig.set_lease(2_000).await;
     let ledger = rig.fill(20_000, 500).await;
+    let locked = rig.lock_last(2_000).await;
     let mut first = Process::start_with(&rig, &["--transactions", "30"]).await;
     first.acked(3_000).await;
     first.kill().await;
+    locked.rollback().await.unwrap();
+    rig.end_leases().await;
     let before = rig.count(2).await;
     let second = start(&rig, true).await;
     all_settled(&rig).await;
     let stats = second.stop().await.unwrap();
     let comparison = rig.compare(&ledger).await;
     eprintln!("killed with {before} of 20,000 recorded: {comparison:?}");
-    assert!(before < 20_000 && comparison.holds(), "{comparison:?}");
+    assert!((3_000..=18_000).contains(&before) && comparison.holds(), "{comparison:?}");
     assert_eq!((stats.groups_fenced, stats.failed, stats.dead), (0, 0, 0), "{stats:?}");
 }
 
@@ -86,7 +94,6 @@ async fn a_relay_killed_in_the_middle_of_its_transactions_costs_only_duplicates(
 async fn a_killed_relays_open_batch_is_never_seen() {
     let Some(proxy) = KafkaProxy::start().await else { return };
     let Some(rig) = Rig::new(3, &[]).await else { return };
-    rig.set_lease(2_000).await;
     let mut ledger = rig.fill(1_000, 500).await;
     let database = rig.db.options.to_url_lossy();
     let mut first = Process::start_between(database.as_str(), proxy.address(), &["--transactions", "60"]).await;
@@ -102,6 +109,7 @@ async fn a_killed_relays_open_batch_is_never_seen() {
     })
     .await;
     first.kill().await;
+    rig.end_leases().await;
     let open = not_committed(&rig).await;
     assert_eq!(rig.topic.log().await.len(), 1_000, "nothing of them is visible");
 
@@ -173,7 +181,7 @@ async fn a_fence_by_a_stranger_stops_the_group_and_nothing_else() {
     let relay = start(&rig, false).await;
     let mut ledger = rig.fill(640, 320).await;
     all_settled(&rig).await;
-    let stranger = publisher(&rig);
+    let stranger = stranger(&rig);
     let outbox = outbox(&rig).await;
     let session = soon("the stranger's session", stranger.open(Seat::new(&outbox, 3))).await.unwrap();
     extend(&mut ledger, rig.fill(640, 320).await);
@@ -211,7 +219,7 @@ async fn a_relay_that_may_recover_comes_back_after_its_leases() {
     all_settled(&rig).await;
     let epochs = "select epoch from outbox_lane where lane / 8 = 3 order by lane";
     let before: Vec<i64> = sqlx::query_scalar(epochs).fetch_all(&rig.db.pool).await.unwrap();
-    let stranger = publisher(&rig);
+    let stranger = stranger(&rig);
     let outbox = outbox(&rig).await;
     let began = Instant::now();
     let session = soon("the stranger's session", stranger.open(Seat::new(&outbox, 3))).await.unwrap();
@@ -233,7 +241,7 @@ async fn a_relay_that_may_recover_comes_back_after_its_leases() {
 /// its own leases anew, until one of them gives the group up.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_relays_that_fight_over_an_id_one_gives_it_up_and_says_so() {
-    const LEASE: Duration = Duration::from_millis(1_500);
+    const LEASE: Duration = Duration::from_secs(3);
     const EPOCHS: &str = "select coalesce(sum(epoch), 0)::int8 from outbox_lane";
     let Some(rig) = Rig::new(3, &[]).await else { return };
     let copy = Rig::new(3, &[]).await.expect("the servers are there");
@@ -246,7 +254,7 @@ async fn of_two_relays_that_fight_over_an_id_one_gives_it_up_and_says_so() {
     let rigs = [&rig, &copy];
     let (mut relays, mut ledgers) = (Vec::new(), [Ledger::default(), Ledger::default()]);
     for rig in rigs {
-        rig.set_lease(1_500).await;
+        rig.set_lease(3_000).await;
         relays.push(start(rig, true).await);
     }
     let began = Instant::now();
@@ -284,8 +292,8 @@ async fn of_two_relays_that_fight_over_an_id_one_gives_it_up_and_says_so() {
     assert!(last.iter().sum::<i64>() <= 2 * 64 * 8, "each lane was leased {last:?} / 64 times");
     // The groups that were given up wait, for a relay with ids of its own beside this one.
     for (rig, relay) in rigs.iter().zip(relays) {
-        let lanes = 64 - 8 * relay.stats().groups_fenced;
-        assert_eq!(relay.stats().lanes, lanes, "the others are its own");
+        let the_others = relay.wait_for(|stats| stats.lanes == 64 - 8 * stats.groups_fenced);
+        soon("the lanes of the other groups", the_others).await.unwrap();
         let heir = KafkaPublisher::builder(&rig.kafka)
             .transactions(LIMIT)
             .transactional_id_prefix(rig.db.name());

@@ -52,12 +52,16 @@ async fn a_scheduled_event_goes_when_its_time_comes_and_says_that_it_left_the_or
     let mut later = rig.record("a", 1);
     #[expect(clippy::disallowed_methods, reason = "a wish of the test's user, not a decision")]
     let now = SystemTime::now();
-    later.deliver_at = Some(now + Duration::from_secs(2));
+    later.deliver_at = Some(now + Duration::from_hours(1));
     let later_id = later.message_id;
     rig.write(vec![later, rig.record("a", 2)]).await;
     let relay = rig.start().await;
     soon("the first", relay.wait_for(|stats| stats.acked >= 1)).await.unwrap();
     assert_eq!(rig.topic.log().await.len(), 1, "the scheduled one waits, its successor does not");
+    sqlx::query("update outbox set available_at = clock_timestamp() + interval '500 ms' where status = 1")
+        .execute(&rig.db.pool)
+        .await
+        .unwrap();
     soon("the scheduled one", relay.wait_for(|stats| stats.acked >= 2)).await.unwrap();
     let log = rig.topic.log().await;
     let header = |n: usize, name: &str| {

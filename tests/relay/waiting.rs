@@ -106,8 +106,8 @@ async fn an_operators_open_update_delays_the_record_of_its_row_only() {
     operator.execute(sqlx::raw_sql(update)).await.unwrap();
     let relay = rig.start().await;
     soon("99 recorded", async { while rig.count(2).await < 99 {} }).await;
-    let stats = relay.stats();
-    assert_eq!((stats.delivered, stats.lanes), (100, 64), "{stats:?}");
+    let all = relay.wait_for(|stats| (stats.delivered, stats.locked, stats.lanes) == (100, 1, 64));
+    soon("it is known, and every lane held", all).await.unwrap();
     // More than the relay keeps in memory: what is recorded is known to be, and makes room.
     extend(&mut ledger, rig.fill(12_000, 40).await);
     soon("all but one recorded", relay.wait_for(|stats| stats.acked == 12_099))

@@ -12,14 +12,6 @@ use crate::rig::{Ledger, Process, Rig, soon};
 
 const LEASE_MS: i32 = 2_000;
 
-async fn with_a_short_lease(rig: &Rig) {
-    sqlx::query("update outbox_meta set lease_ms = $1")
-        .bind(LEASE_MS)
-        .execute(&rig.db.pool)
-        .await
-        .unwrap();
-}
-
 async fn number(rig: &Rig, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(&rig.db.pool).await.unwrap()
 }
@@ -55,22 +47,27 @@ fn add(ledger: &mut Ledger, more: Ledger) {
     }
 }
 
-/// A relay that has written to every partition before its line to the broker was cut, and 1,000 events in its producer since; frozen.
-async fn frozen_with_a_thousand(rig: &Rig, proxy: &KafkaProxy, ledger: &mut Ledger) -> Process {
-    with_a_short_lease(rig).await;
+/// A relay with a short lease that has written to every partition.
+async fn warm(rig: &Rig, proxy: &KafkaProxy, ledger: &mut Ledger) -> Process {
+    rig.set_lease(LEASE_MS).await;
     let mut relay = Process::start_between(rig.db.options.to_url_lossy().as_str(), proxy.address(), &[]).await;
     add(ledger, rig.fill(400, 40).await);
     relay.counts("acked", 400).await;
-    proxy.cut();
-    add(ledger, rig.fill(1_000, 40).await);
-    relay.counts("known", 1_000).await;
     relay
 }
 
-/// Somebody who took the lanes when the lease was over, renews them, and sends nothing.
+/// Cuts its line to the broker, and gives it 1,000 events that stay in its producer.
+async fn with_a_thousand(relay: &mut Process, rig: &Rig, proxy: &KafkaProxy, ledger: &mut Ledger) {
+    proxy.cut();
+    add(ledger, rig.fill(1_000, 40).await);
+    relay.counts("known", 1_000).await;
+}
+
+/// Somebody who took the lanes when the lease was over, keeps them, and sends nothing.
 async fn ghost(rig: &Rig) {
+    rig.set_lease(120_000).await;
     let take = "update outbox_lane set owner = 'a0000000-0000-4000-8000-000000000000', epoch = epoch + 1, taken_at = clock_timestamp(), \
-                leased_until = clock_timestamp() + interval '2 seconds' where leased_until < clock_timestamp()";
+                leased_until = clock_timestamp() + interval '2 minutes' where leased_until < clock_timestamp()";
     soon("the end of the lease", async {
         let mut tick = interval(Duration::from_millis(20));
         let mut taken = 0;
@@ -82,17 +79,6 @@ async fn ghost(rig: &Rig) {
     .await;
 }
 
-async fn renew_for_ever(rig: &Rig) {
-    let mut tick = interval(Duration::from_millis(200));
-    loop {
-        tick.tick().await;
-        sqlx::query("update outbox_lane set leased_until = clock_timestamp() + interval '2 seconds'")
-            .execute(&rig.db.pool)
-            .await
-            .unwrap();
-    }
-}
-
 /// It may finish what it had begun, and its acks are welcome: a delivered event is delivered. It begins nothing, and decides nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_wakes_without_its_lanes_begins_nothing_and_decides_nothing_and_comes_back() {
@@ -100,36 +86,35 @@ async fn a_relay_that_wakes_without_its_lanes_begins_nothing_and_decides_nothing
     let Some(rig) = Rig::new(2, &[]).await else { return };
     let (_compacted, held) = refused_and_held(&rig).await;
     let mut ledger = Ledger::default();
-    let mut zombie = frozen_with_a_thousand(&rig, &proxy, &mut ledger).await;
+    let mut zombie = warm(&rig, &proxy, &mut ledger).await;
+    until(&rig, "the refusal", VERDICTS_WAITING, 1).await;
+    with_a_thousand(&mut zombie, &rig, &proxy, &mut ledger).await;
     until(&rig, "its verdict", VERDICTS_WAITING, 1).await;
     zombie.signal("STOP").await;
     ghost(&rig).await;
     let later = rig.fill(100, 40).await;
     proxy.mend();
-    let awake = async {
-        zombie.signal("CONT").await;
-        // What it had in its producer arrives and is recorded, though the lanes are somebody else's.
-        until(&rig, "the acks", "select count(*) from outbox where status = 2", 1_400).await;
-        let (mut fenced, mut lost) = (false, false);
-        let both = |line: &str| {
-            fenced |= line == "fenced 1";
-            lost |= line == "lanes 0";
-            fenced && lost
-        };
-        zombie.until("its verdict's end, and its lanes'", both).await;
-        zombie
+    zombie.signal("CONT").await;
+    // What it had in its producer arrives and is recorded, though the lanes are somebody else's.
+    until(&rig, "the acks", "select count(*) from outbox where status = 2", 1_400).await;
+    let (mut fenced, mut lost) = (false, false);
+    let both = |line: &str| {
+        fenced |= line == "fenced 1";
+        lost |= line == "lanes 0";
+        fenced && lost
     };
-    let mut zombie = tokio::select! {
-        zombie = soon("what a relay does when it wakes", awake) => zombie,
-        () = renew_for_ever(&rig) => unreachable!("it never ends"),
-    };
+    zombie.until("its verdict's end, and its lanes'", both).await;
     assert_eq!(rig.topic.log().await.len(), 1_400, "nothing new was begun");
     assert_eq!(
         number(&rig, "select count(*) from outbox where status = 0 and last_error is null").await,
         101,
         "nor decided"
     );
-    // The ghost ends: the relay takes the lanes again by itself.
+    // The relay takes the lanes again by itself when the ghost ends.
+    sqlx::query("update outbox_lane set owner = null, leased_until = null")
+        .execute(&rig.db.pool)
+        .await
+        .unwrap();
     zombie.until("all lanes", |line| line == "lanes 64").await;
     held.rollback().await.unwrap();
     until(&rig, "the rest", "select count(*) from outbox where status = 2", 1_500).await;
@@ -148,8 +133,12 @@ async fn what_a_woken_relay_still_sends_is_old_news_and_never_a_first_delivery_o
     let Some(proxy) = KafkaProxy::start().await else { return };
     let Some(rig) = Rig::new(2, &[]).await else { return };
     let mut ledger = Ledger::default();
-    let mut zombie = frozen_with_a_thousand(&rig, &proxy, &mut ledger).await;
+    let mut zombie = warm(&rig, &proxy, &mut ledger).await;
+    with_a_thousand(&mut zombie, &rig, &proxy, &mut ledger).await;
     zombie.signal("STOP").await;
+    // Longer for everybody else, who then loses nothing to a slow machine.
+    rig.set_lease(15_000).await;
+    sqlx::query("delete from outbox_relay").execute(&rig.db.pool).await.unwrap();
     let mut other = Process::start(&rig).await;
     add(&mut ledger, rig.fill(500, 40).await);
     other.counts("acked", 1_500).await;
@@ -171,7 +160,7 @@ async fn what_a_woken_relay_still_sends_is_old_news_and_never_a_first_delivery_o
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verdict_that_arrives_after_a_takeover_changes_nothing() {
     let Some(rig) = Rig::new(1, &[]).await else { return };
-    with_a_short_lease(&rig).await;
+    rig.set_lease(LEASE_MS).await;
     let (_compacted, held) = refused_and_held(&rig).await;
     let line = TcpProxy::start(format!("{}:{}", rig.db.options.get_host(), rig.db.options.get_port()))
         .await

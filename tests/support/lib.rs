@@ -17,6 +17,7 @@ pub mod postgres;
 #[cfg(feature = "schema-registry")]
 pub mod registry_front;
 pub mod servers;
+pub mod standstills;
 #[cfg(all(feature = "postgres", feature = "sqlite", feature = "kafka"))]
 pub mod verify;
 

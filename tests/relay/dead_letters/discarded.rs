@@ -64,6 +64,7 @@ async fn an_event_that_is_discarded_while_it_is_on_its_way_is_passed_by_none() {
     };
     let relay = eventferry::relay::Relay::builder(rig.store(), publisher)
         .retry(RetryPolicy::fixed(Duration::from_millis(10)))
+        .publish_deadline(Duration::from_mins(5))
         .build()
         .unwrap()
         .start()

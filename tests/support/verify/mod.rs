@@ -16,6 +16,7 @@ use eventferry::testing::verify::{
 use eventferry::{TableName, Topic};
 use tokio::time::{Instant, interval, sleep_until};
 
+use crate::standstills::Standstills;
 use crate::verify::database::Home;
 use crate::verify::stage::Stage;
 
@@ -64,6 +65,8 @@ pub struct Outcome {
     pub starts: u64,
     /// The rows that waited just before something was killed or stopped, where the database could still say.
     pub under_way: Vec<(Fault, i64)>,
+    /// How often this process stood still for more than a second: what waited meanwhile waited for the machine.
+    pub standstills: usize,
 }
 
 impl Verification {
@@ -150,6 +153,7 @@ impl Verification {
     async fn run_with<B: Books>(&self, schedule: Schedule, mut stage: Stage, books: B, mut say: impl FnMut(&str)) -> Outcome {
         let topic = Topic::new(stage.topic()).expect("a topic of ours is valid");
         say("everything is up");
+        let standstills = Standstills::watch();
         let writers = Writers::start(&self.workload, &books, &TableName::default(), &topic);
         let (checker, under_way) = self.play(&schedule, &mut stage, &writers, &mut say).await;
         let written = writers.stop().await;
@@ -157,7 +161,12 @@ impl Verification {
         let strays = stage.end_relays().await;
         let (attempts, dead) = stage.home().attempts_and_dead().await;
         let journal = books.read().await.expect("the journal can be read");
-        let report = checker.check(&journal, &stage.arrivals().await);
+        let standstills = standstills.end();
+        let stood_still = |checker: Checker, (from, to): &(SystemTime, SystemTime)| checker.disturbed(*from, *to);
+        let report = standstills
+            .iter()
+            .fold(checker, stood_still)
+            .check(&journal, &stage.arrivals().await);
         Outcome {
             schedule,
             report,
@@ -169,6 +178,7 @@ impl Verification {
             strays,
             starts: stage.starts(),
             under_way,
+            standstills: standstills.len(),
         }
     }
 
@@ -248,14 +258,12 @@ impl Verification {
 /// How many rows wait where something is about to be ended: some, if there are any within three seconds, so that it has work under way.
 async fn caught_at_work(stage: &Stage) -> Option<i64> {
     let mut tick = interval(Duration::from_millis(2));
-    let begin = Instant::now();
-    loop {
+    let (mut rows, begin) = (None, Instant::now());
+    while rows.is_none_or(|rows| rows == 0) && begin.elapsed() < Duration::from_secs(3) {
         tick.tick().await;
-        let rows = stage.home().waiting().await?;
-        if rows > 0 || begin.elapsed() > Duration::from_secs(3) {
-            return Some(rows);
-        }
+        rows = stage.home().waiting().await.or(rows);
     }
+    rows
 }
 
 /// Waits until no row waits, for as long as there are ever fewer of them; answers how many are left.
@@ -316,8 +324,8 @@ impl fmt::Display for Outcome {
         writeln!(f, "{}", self.report)?;
         write!(
             f,
-            "writers: {}\nrelays started {} times; {} rows unsettled, {} attempts, {} dead, {} strays",
-            self.written, self.starts, self.unsettled, self.attempts, self.dead, self.strays
+            "writers: {}\nrelays started {} times; {} rows unsettled, {} attempts, {} dead, {} strays; the machine stood still {} times",
+            self.written, self.starts, self.unsettled, self.attempts, self.dead, self.strays, self.standstills
         )?;
         if !self.holds() {
             write!(f, "\n{}", self.schedule)?;

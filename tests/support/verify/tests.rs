@@ -39,6 +39,7 @@ fn outcome(report: Report) -> Outcome {
         strays: 0,
         starts: 3,
         under_way: Vec::new(),
+        standstills: 0,
     }
 }
 
