@@ -119,7 +119,11 @@ async fn topics_of(brokers: &str, topics: &[&str]) -> Result<TopicPartitionList,
         .create_topics(&new, &AdminOptions::new().operation_timeout(Some(PATIENCE)))
         .await?
     {
-        made.map_err(|(topic, code)| Failed(format!("topic `{topic}` was not made"), Box::new(code)))?;
+        match made {
+            // Another example may have been quicker.
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(Failed(format!("topic `{topic}` was not made"), Box::new(code)).into()),
+        }
     }
     for topic in missing {
         for partition in 0..PARTITIONS {

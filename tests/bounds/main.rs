@@ -202,6 +202,7 @@ fn ten_megabytes_stay_within_the_bound() {
 /// All violations of a large payload would be found before the first is told, so only the first is looked for.
 #[test]
 fn a_large_payload_is_refused_with_its_first_place_and_a_small_one_with_more() {
+    let _alone = alone();
     let events = Things::new().and_then(Things::checked_decode).unwrap();
     for (good, bad, told) in [(900, 20, 16), (5_000, 2, 1)] {
         let texts = [r#""","#.repeat(good), "0,".repeat(bad)].concat();

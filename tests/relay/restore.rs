@@ -97,7 +97,7 @@ async fn a_dump_restored_on_another_server_in_the_middle_loses_nothing() {
     );
     assert!(comparison.holds(), "{comparison:?}");
     assert!(
-        unsettled >= 1_000 && unsettled <= 7_500,
+        (1_000..=7_500).contains(&unsettled),
         "the dump was taken in the middle: {unsettled}"
     );
     assert_eq!(ledger.swallowed(&log).await, 0);

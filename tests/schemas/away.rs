@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use eventferry::schema::confluent::ConfluentRegistry;
-use eventferry::schema::{RegistryErrorKind, SchemaRegistry};
+use eventferry::schema::{RegistryError, RegistryErrorKind, SchemaRegistry};
 use eventferry::testing::proxy::{Line, TcpProxy, Way};
 use eventferry_tests::own_registry::OwnRegistry;
 use eventferry_tests::registry_front::{Answer, Front};
@@ -16,7 +16,6 @@ async fn a_registry_may_be_down_at_the_start_stop_and_come_back() {
     let registry = client(&own.url())
         .auto_register(true)
         .retries(1)
-        // Twice this is what a thawed registry has for its first answer on a busy machine.
         .request_timeout(Duration::from_millis(1500))
         .build()
         .unwrap();
@@ -31,14 +30,14 @@ async fn a_registry_may_be_down_at_the_start_stop_and_come_back() {
     own.start_again().await;
     // The first schema of a cold registry takes longer than the timeout of this client's.
     register(&own.url(), &subject, &schema).await;
-    let id = registry.id_of(&subject, &schema).await.unwrap();
+    let id = until_answered(|| registry.id_of(&subject, &schema)).await;
 
     own.freeze();
     let error = registry.schema_of(id).await.unwrap_err();
     assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
     assert!(error.to_string().contains("no answer in time"), "{error}");
     own.thaw();
-    assert_eq!(registry.schema_of(id).await.unwrap().text, schema.text);
+    assert_eq!(until_answered(|| registry.schema_of(id)).await.text, schema.text);
 
     // What is known needs no registry; what is not waits for it.
     own.stop();
@@ -46,6 +45,20 @@ async fn a_registry_may_be_down_at_the_start_stop_and_come_back() {
     assert_eq!(registry.schema_of(id).await.unwrap().text, schema.text);
     let error = registry.id_of(&subject, &avro()).await.unwrap_err();
     assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
+}
+
+/// The first answer: a registry that has just come, or come to, takes longer for it than this client waits.
+async fn until_answered<T, F: Future<Output = Result<T, RegistryError>>>(ask: impl Fn() -> F) -> T {
+    let answered = async {
+        loop {
+            if let Ok(answer) = ask().await {
+                return answer;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), answered)
+        .await
+        .expect("the registry answers")
 }
 
 #[tokio::test]
@@ -83,7 +96,8 @@ async fn a_lost_connection_is_made_again_and_a_stalled_one_given_up() {
         .auto_register(true)
         .refusal_ttl(Duration::ZERO)
         .retries(1)
-        .request_timeout(Duration::from_millis(1500))
+        .request_timeout(Duration::from_secs(4))
+        .deadline(Duration::from_mins(1))
         .build()
         .unwrap();
     registry.id_of(&subject(), &avro()).await.unwrap();
@@ -95,7 +109,8 @@ async fn a_lost_connection_is_made_again_and_a_stalled_one_given_up() {
     let started = Instant::now();
     let error = registry.id_of(&subject(), &avro()).await.unwrap_err();
     assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    // Two tries, and not the whole deadline.
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -259,17 +274,18 @@ async fn a_question_ends_at_its_deadline_whatever_is_left_to_try() {
     let error = asked.await.expect("the deadline is long over").unwrap_err();
     assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
     let took = started.elapsed();
-    assert!(took >= Duration::from_millis(550) && took < Duration::from_millis(1500), "{took:?}");
+    // A single try that does not end with the question takes ten seconds.
+    assert!(took >= Duration::from_millis(550) && took < Duration::from_secs(9), "{took:?}");
 }
 
 #[tokio::test]
 async fn the_deadline_is_one_for_all_tries_of_a_question() {
     // The first try ends at once and asks for a pause; the second is not answered. Each of them by itself is within the deadline.
     let front = Front::start(None).await;
-    front.answer(Answer::new(503, "").with_header("retry-after", "1"));
+    front.answer(Answer::new(503, "").with_header("retry-after", "3"));
     let registry = client(&front.url())
         .request_timeout(Duration::from_secs(30))
-        .deadline(Duration::from_secs(2))
+        .deadline(Duration::from_secs(6))
         .build()
         .unwrap();
     let started = Instant::now();
@@ -288,8 +304,9 @@ async fn the_deadline_is_one_for_all_tries_of_a_question() {
     assert_eq!(error.kind(), RegistryErrorKind::Unavailable);
     assert!(error.to_string().contains("no answer in time"), "{error}");
     assert_eq!(front.asked().len(), 2);
+    // With a deadline for each try it would be nine seconds.
     assert!(
-        took >= Duration::from_millis(1950) && took < Duration::from_millis(2850),
+        took >= Duration::from_millis(5900) && took < Duration::from_millis(8700),
         "{took:?}"
     );
 }

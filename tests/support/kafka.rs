@@ -8,7 +8,6 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message as _};
-use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
 
@@ -80,10 +79,8 @@ impl TestTopic {
         let replicas: Vec<[i32; 1]> = leaders.iter().map(|leader| [*leader]).collect();
         let replicas: Vec<&[i32]> = replicas.iter().map(<[i32; 1]>::as_slice).collect();
         let count = i32::try_from(leaders.len()).expect("a number of partitions");
-        let new = NewTopic::new(&topic.name, count, TopicReplication::Variable(&replicas));
-        for answer in admin(brokers).create_topics([&new], &options()).await.expect("the broker answers") {
-            answer.expect("the topic is created");
-        }
+        create(brokers, &NewTopic::new(&topic.name, count, TopicReplication::Variable(&replicas))).await;
+        topic.until_led(leaders.len()).await;
         topic
     }
 
@@ -109,20 +106,8 @@ impl TestTopic {
         for (name, value) in settings {
             topic = topic.set(name, value);
         }
-        let admin = admin(&self.brokers);
-        let answers = admin.create_topics([&topic], &options()).await;
-        for answer in answers.expect("the broker answers") {
-            answer.expect("the topic is created");
-        }
-        let name = self.name.clone();
-        // A broker tells of a topic a moment after the controller has made it.
-        let told = tokio::task::spawn_blocking(move || {
-            let begin = Instant::now();
-            while is_untold(&admin, &name) {
-                assert!(begin.elapsed() < Duration::from_secs(30), "nobody is told of `{name}`");
-            }
-        });
-        told.await.expect("the topic is there");
+        create(&self.brokers, &topic).await;
+        self.until_led(usize::try_from(partitions).expect("a number of partitions")).await;
     }
 
     /// Gives the topic more partitions.
@@ -138,6 +123,7 @@ impl TestTopic {
         {
             answer.expect("the topic has more partitions");
         }
+        self.until_led(partitions).await;
     }
 
     /// Changes settings of the topic, such as `max.message.bytes`.
@@ -149,9 +135,15 @@ impl TestTopic {
         for (name, value) in settings {
             topic = topic.set(name, value);
         }
-        let answers = admin(&self.brokers).alter_configs([&topic], &options()).await;
+        let admin = admin(&self.brokers);
+        let answers = admin.alter_configs([&topic], &options()).await;
         for answer in answers.expect("the broker answers") {
             answer.expect("the settings are changed");
+        }
+        // The controller has written them down; the broker hears of that a moment later.
+        let begin = Instant::now();
+        while !self.has(&admin, settings).await {
+            assert!(begin.elapsed() < PATIENCE, "`{}` has other settings than {settings:?}", self.name);
         }
     }
 
@@ -203,6 +195,28 @@ impl TestTopic {
         let payloads = self.log().await.into_iter().filter_map(of_partition);
         payloads.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
     }
+
+    /// Waits until so many partitions have a leader that answers: brokers know of them a moment after the controller has made them.
+    async fn until_led(&self, partitions: usize) {
+        let (admin, name) = (admin(&self.brokers), self.name.clone());
+        let led = tokio::task::spawn_blocking(move || {
+            let begin = Instant::now();
+            while !is_led(&admin, &name, partitions) {
+                assert!(begin.elapsed() < PATIENCE, "no leader of {partitions} partitions of `{name}`");
+            }
+        });
+        led.await.expect("the topic is there");
+    }
+
+    /// Whether the broker says that these are the topic's settings.
+    async fn has(&self, admin: &AdminClient<DefaultClientContext>, settings: &[(&str, &str)]) -> bool {
+        let topic = ResourceSpecifier::Topic(&self.name);
+        let answers = admin.describe_configs([&topic], &options()).await;
+        answers.expect("the broker answers").iter().flatten().any(|topic| {
+            let mut settings = settings.iter();
+            settings.all(|(name, value)| topic.get(name).and_then(|entry| entry.value.as_deref()) == Some(*value))
+        })
+    }
 }
 
 impl TestTopic {
@@ -232,17 +246,31 @@ impl Drop for TestTopic {
     }
 }
 
-fn is_untold(admin: &AdminClient<DefaultClientContext>, topic: &str) -> bool {
-    let untold = |error: Option<RDKafkaRespErr>| {
-        matches!(
-            error,
-            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
-        )
+/// Creates a topic.
+async fn create(brokers: &str, topic: &NewTopic<'_>) {
+    let (admin, begin) = (admin(brokers), Instant::now());
+    loop {
+        let answers = admin.create_topics([topic], &options()).await.expect("the broker answers");
+        match answers.as_slice() {
+            // The only broker, or that of a partition, is fenced: it has just come, or was slow to say that it is there.
+            [Err((_, RDKafkaErrorCode::InvalidReplicationFactor | RDKafkaErrorCode::InvalidReplicaAssignment))]
+                if begin.elapsed() < PATIENCE => {}
+            [Ok(_)] => return,
+            refused => panic!("the topic is not created: {refused:?}"),
+        }
+    }
+}
+
+/// Whether a topic has so many partitions, and the leader of each answers. Blocks.
+fn is_led(admin: &AdminClient<DefaultClientContext>, topic: &str, partitions: usize) -> bool {
+    const ANSWER: Duration = Duration::from_secs(5);
+    let Ok(metadata) = admin.inner().fetch_metadata(Some(topic), ANSWER) else {
+        return false;
     };
-    let metadata = admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5));
-    metadata.is_ok_and(|metadata| {
-        let mut topics = metadata.topics().iter();
-        topics.any(|topic| untold(topic.error()) || topic.partitions().iter().any(|partition| untold(partition.error())))
+    let mut known = metadata.topics().iter().filter(|known| known.error().is_none());
+    known.any(|known| {
+        let mut known = known.partitions().iter();
+        known.len() >= partitions && known.all(|partition| admin.inner().fetch_watermarks(topic, partition.id(), ANSWER).is_ok())
     })
 }
 

@@ -23,9 +23,6 @@ pub const PRODUCE: i16 = 0;
 pub const LIST_OFFSETS: i16 = 2;
 /// Kafka's number for the end of a transaction.
 pub const END_TRANSACTION: i16 = 26;
-/// How long a held request waits for the one behind it: a client that keeps the warm rule sends none.
-const HOLD: Duration = Duration::from_millis(500);
-
 static ALONE: LazyLock<Arc<tokio::sync::Mutex<()>>> = LazyLock::new(Arc::default);
 
 /// A proxy in front of the broker, for as long as the value lives.
@@ -59,6 +56,7 @@ struct Script {
 struct Damage {
     original: Vec<u8>,
     damaged: Vec<u8>,
+    hold: Duration,
 }
 
 /// How far the damaging of a request has come.
@@ -66,7 +64,7 @@ struct Damage {
 enum Stage {
     /// No request was damaged yet.
     Waiting,
-    /// The request is held back, until another one came behind it or half a second has passed.
+    /// The request is held back, until another one came behind it or its time has passed.
     Held,
     /// The damaged request was sent, and answered; `followed` says whether the client had sent another one behind it.
     Answered { followed: bool },
@@ -124,16 +122,17 @@ impl KafkaProxy {
     }
 
     /// Damages the next produce request that holds `original`: one with `damaged` in its place is sent, its checksum as before. It is held
-    /// back until the client has sent another one behind it, which goes out only when the damaged one was answered.
+    /// back until the client has sent another one behind it, and for `hold` at most; that one goes out only when the damaged one was answered.
     ///
     /// # Panics
     /// If the two differ in length.
-    pub fn damage_next(&self, original: &[u8], damaged: &[u8]) {
+    pub fn damage_next(&self, original: &[u8], damaged: &[u8], hold: Duration) {
         assert_eq!(original.len(), damaged.len(), "lengths travel with the bytes and must stay right");
         self.script.damaged.send_replace(Stage::Waiting);
         *self.script.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(Damage {
             original: original.to_vec(),
             damaged: damaged.to_vec(),
+            hold,
         });
     }
 
@@ -262,12 +261,12 @@ async fn pass_requests(mut frames: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHa
                 awaited.insert(correlation(&frame[8..]), fate);
             }
         }
-        let Some(damaged) = script.damage_of(&frame) else {
+        let Some((damaged, hold)) = script.damage_of(&frame) else {
             to.write_all(&frame).await?;
             continue;
         };
         script.damaged.send_replace(Stage::Held);
-        let until = Instant::now() + HOLD;
+        let until = Instant::now() + hold;
         let mut behind = None;
         while let Ok(Some(next)) = timeout(until.saturating_duration_since(Instant::now()), frames.recv()).await {
             if api(&next) == PRODUCE {
@@ -329,18 +328,19 @@ async fn pass_answers(mut frames: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>, m
 }
 
 impl Script {
-    /// The damaged form of a request, if it is the one to be damaged.
-    fn damage_of(&self, frame: &[u8]) -> Option<Vec<u8>> {
+    /// The damaged form of a request, if it is the one to be damaged, and how long it is held back.
+    fn damage_of(&self, frame: &[u8]) -> Option<(Vec<u8>, Duration)> {
         if api(frame) != PRODUCE {
             return None;
         }
         let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
-        let Damage { original, damaged } = damage.as_ref()?;
+        let Damage { original, damaged, hold } = damage.as_ref()?;
         let at = frame.windows(original.len()).position(|window| window == original)?;
         let mut frame = frame.to_vec();
         frame[at..at + damaged.len()].copy_from_slice(damaged);
+        let hold = *hold;
         *damage = None;
-        Some(frame)
+        Some((frame, hold))
     }
 }
 

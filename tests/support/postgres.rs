@@ -40,7 +40,8 @@ pub async fn fresh_on(server: &OwnPostgres) -> FreshDatabase {
 async fn make(server: PgConnectOptions, shared: bool) -> FreshDatabase {
     let name = format!("t_{}", uuid::Uuid::new_v4().simple());
     run(&server, format!("CREATE DATABASE {name}")).await;
-    let options = server.clone().database(&name);
+    // A statement that waits for ever fails its test. A relay's sessions have a limit of their own.
+    let options = server.clone().database(&name).options([("statement_timeout", "5min")]);
     let pool = PgPoolOptions::new().max_connections(64).connect_lazy_with(options.clone());
     FreshDatabase {
         pool,

@@ -329,8 +329,13 @@ mod tests {
         assert!(futures_pending(&mut publishing).await);
         assert!(broker.messages("t").is_empty());
         broker.resume();
-        assert!(publishing.await.is_ok());
-        assert_eq!(broker.delivered("t", 1).await.len(), 1);
+        assert!(soon(publishing).await.is_ok());
+        assert_eq!(soon(broker.delivered("t", 1)).await.len(), 1);
+    }
+
+    async fn soon<T>(future: impl Future<Output = T>) -> T {
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(30), future).await;
+        ended.expect("nobody is woken")
     }
 
     async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {

@@ -285,10 +285,15 @@ mod tests {
         (proxy, serving)
     }
 
+    /// Waits for what must come, or for an end.
+    async fn within<T>(future: impl Future<Output = T>) -> T {
+        timeout(Duration::from_mins(1), future).await.expect("nothing came within a minute")
+    }
+
     async fn say(stream: &mut TcpStream, text: &[u8]) -> io::Result<Vec<u8>> {
         stream.write_all(text).await?;
         let mut answer = vec![0; text.len()];
-        stream.read_exact(&mut answer).await?;
+        within(stream.read_exact(&mut answer)).await?;
         Ok(answer)
     }
 
@@ -312,8 +317,8 @@ mod tests {
             })
         };
         let mut got = Vec::new();
-        from.read_to_end(&mut got).await.unwrap();
-        writing.await.unwrap();
+        within(from.read_to_end(&mut got)).await.unwrap();
+        within(writing).await.unwrap();
         assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
     }
 
@@ -322,7 +327,7 @@ mod tests {
         let (proxy, _serving) = echo().await;
         let mut stream = connected(&proxy).await;
         proxy.cut();
-        assert!(!matches!(stream.read(&mut [0]).await, Ok(1..)));
+        assert!(!matches!(within(stream.read(&mut [0])).await, Ok(1..)));
         connected(&proxy).await;
     }
 
@@ -331,7 +336,7 @@ mod tests {
         let (proxy, _serving) = echo().await;
         let mut before = connected(&proxy).await;
         proxy.set(Line::Refused);
-        assert!(!matches!(before.read(&mut [0]).await, Ok(1..)));
+        assert!(!matches!(within(before.read(&mut [0])).await, Ok(1..)));
         let mut during = TcpStream::connect(proxy.address()).await.unwrap();
         assert!(say(&mut during, b"hello").await.is_err());
         proxy.set(Line::Open);
@@ -372,7 +377,7 @@ mod tests {
             assert!(stalled.is_err(), "{way:?}: {stalled:?}");
             proxy.set(Line::Open);
             let mut answer = [0; 7];
-            stream.read_exact(&mut answer).await.unwrap();
+            within(stream.read_exact(&mut answer)).await.unwrap();
             assert_eq!(&answer, b"stalled", "{way:?}");
         }
     }
@@ -382,7 +387,7 @@ mod tests {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let proxy = TcpProxy::start(gone.to_string()).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
-        assert!(!matches!(stream.read(&mut [0]).await, Ok(1..)));
+        assert!(!matches!(within(stream.read(&mut [0])).await, Ok(1..)));
         let _server = TcpListener::bind(gone).await.unwrap();
         TcpStream::connect(proxy.address()).await.unwrap();
     }

@@ -20,7 +20,8 @@ async fn a_broker_that_is_away_is_the_publishers_fault_and_everything_resumes_by
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[]).await;
     let publisher = builder(proxy.address())
-        .publish_deadline(Duration::from_secs(5))
+        // Waited out below.
+        .publish_deadline(Duration::from_secs(10))
         .metadata_timeout(Duration::from_secs(1))
         .build()
         .unwrap();
@@ -154,7 +155,8 @@ async fn a_leader_that_takes_events_and_does_not_answer_in_time_is_no_events_fau
     let Some(proxy) = KafkaProxy::start().await else { return };
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[]).await;
-    let publisher = builder(proxy.address()).publish_deadline(Duration::from_secs(2)).build().unwrap();
+    // Half of it is waited out below.
+    let publisher = builder(proxy.address()).publish_deadline(Duration::from_secs(10)).build().unwrap();
     within("a publish", publisher.publish(&event(topic.name(), "before")))
         .await
         .unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eventferry::publish::kafka::KafkaPublisherBuilder;
 use eventferry::publish::{PublishErrorKind, Session};
-use eventferry_tests::kafka::TestTopic;
+use eventferry_tests::kafka::{PATIENCE, TestTopic};
 use eventferry_tests::kafka_proxy::KafkaProxy;
 use eventferry_tests::servers;
 
@@ -15,6 +15,10 @@ use super::{Reported, builder, event, open, unchecked};
 /// How late the broker's refusal is, with the rule and without it: a little, and long enough for later events to be on their way for sure.
 const SOON: Duration = Duration::from_millis(10);
 const LATE: Duration = Duration::from_millis(100);
+
+/// How long a damaged request waits for the one behind it: where a client that keeps the warm rule sends none, and where one must come.
+const UNFOLLOWED: Duration = Duration::from_millis(500);
+const FOLLOWED: Duration = PATIENCE;
 
 /// What a scene left behind.
 struct Outcome {
@@ -101,13 +105,13 @@ async fn without_the_warm_rule_events_overtake_a_refused_one() {
 }
 
 /// The first request of a fresh session is damaged on the wire; the one behind it is not.
-async fn first_request_damaged(proxy: &KafkaProxy, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> Outcome {
+async fn first_request_damaged(proxy: &KafkaProxy, hold: Duration, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> Outcome {
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[]).await;
     let publisher = change(builder(proxy.address())).build().expect("the settings are good");
     let mut session = open(&publisher).await;
     let mut reported = Reported::default();
-    proxy.damage_next(text(1).as_bytes(), text(9).as_bytes());
+    proxy.damage_next(text(1).as_bytes(), text(9).as_bytes(), hold);
     session.hand_over(1, 0, event(topic.name(), text(1))).expect("there is room");
     super::within("the first request", proxy.held()).await;
     for token in 2..12 {
@@ -129,7 +133,7 @@ async fn first_request_damaged(proxy: &KafkaProxy, change: fn(KafkaPublisherBuil
 #[tokio::test]
 async fn a_damaged_first_request_is_repeated_and_everything_arrives_in_order() {
     let Some(proxy) = KafkaProxy::start().await else { return };
-    let outcome = first_request_damaged(&proxy, |builder| builder).await;
+    let outcome = first_request_damaged(&proxy, UNFOLLOWED, |builder| builder).await;
     assert_eq!(outcome.log, (1..12).map(text).collect::<Vec<_>>());
     assert_eq!(outcome.reported.delivered(), (1..12).collect::<Vec<_>>());
     outcome.assert_truthful();
@@ -138,7 +142,7 @@ async fn a_damaged_first_request_is_repeated_and_everything_arrives_in_order() {
 #[tokio::test]
 async fn a_success_report_without_an_offset_delivers_nothing_and_ends_the_session() {
     let Some(proxy) = KafkaProxy::start().await else { return };
-    let outcome = first_request_damaged(&proxy, KafkaPublisherBuilder::without_the_warm_rule).await;
+    let outcome = first_request_damaged(&proxy, FOLLOWED, KafkaPublisherBuilder::without_the_warm_rule).await;
     assert!(
         !outcome.log.contains(&text(1)),
         "if the damaged event arrives after all, this test proves nothing any more: {:?}",
@@ -152,7 +156,7 @@ async fn a_success_report_without_an_offset_delivers_nothing_and_ends_the_sessio
 }
 
 /// Whether a session that wrote a partition before has several requests on their way there at once.
-async fn pipelines_again(proxy: &KafkaProxy, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> bool {
+async fn pipelines_again(proxy: &KafkaProxy, hold: Duration, change: fn(KafkaPublisherBuilder) -> KafkaPublisherBuilder) -> bool {
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[]).await;
     let publisher = change(builder(proxy.address()).set("linger.ms", "0"))
@@ -162,7 +166,7 @@ async fn pipelines_again(proxy: &KafkaProxy, change: fn(KafkaPublisherBuilder) -
     let mut reported = Reported::default();
     session.hand_over(0, 0, event(topic.name(), text(0))).expect("there is room");
     reported.until("the first delivery", session.as_mut(), |r| !r.0.is_empty()).await;
-    proxy.damage_next(text(1).as_bytes(), text(9).as_bytes());
+    proxy.damage_next(text(1).as_bytes(), text(9).as_bytes(), hold);
     session.hand_over(1, 0, event(topic.name(), text(1))).expect("there is room");
     super::within("the second request", proxy.held()).await;
     for token in 2..12 {
@@ -180,8 +184,8 @@ async fn pipelines_again(proxy: &KafkaProxy, change: fn(KafkaPublisherBuilder) -
 #[tokio::test]
 async fn a_warm_partition_pipelines_and_one_that_was_idle_begins_again_with_one_event() {
     let Some(proxy) = KafkaProxy::start().await else { return };
-    assert!(pipelines_again(&proxy, |builder| builder).await);
-    assert!(!pipelines_again(&proxy, |builder| builder.idle_limit(Duration::ZERO)).await);
+    assert!(pipelines_again(&proxy, FOLLOWED, |builder| builder).await);
+    assert!(!pipelines_again(&proxy, UNFOLLOWED, |builder| builder.idle_limit(Duration::ZERO)).await);
 }
 
 /// What a session did before the broker forgot its producer, and goes on with.
@@ -223,8 +227,8 @@ impl Idler {
     }
 
     /// The next request is damaged on the wire; the one behind it is not.
-    async fn damaged(mut self, proxy: &KafkaProxy) -> Outcome {
-        proxy.damage_next(text(1).as_bytes(), text(9).as_bytes());
+    async fn damaged(mut self, proxy: &KafkaProxy, hold: Duration) -> Outcome {
+        proxy.damage_next(text(1).as_bytes(), text(9).as_bytes(), hold);
         self.session
             .hand_over(1, 0, event(self.topic.name(), text(1)))
             .expect("there is room");
@@ -259,7 +263,7 @@ async fn a_partition_idle_for_longer_than_the_broker_remembers_is_cold_again() {
         clippy::disallowed_methods,
         reason = "to be idle is what is tested; the broker looks once a second for producers silent for five"
     )]
-    tokio::time::sleep(Duration::from_millis(7_500)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
 
     proxy.delay_answers(LATE);
     let outcome = refusing.refused().await;
@@ -274,10 +278,10 @@ async fn a_partition_idle_for_longer_than_the_broker_remembers_is_cold_again() {
     outcome.assert_truthful();
 
     proxy.delay_answers(Duration::ZERO);
-    let outcome = damaged.damaged(&proxy).await;
+    let outcome = damaged.damaged(&proxy, UNFOLLOWED).await;
     assert_eq!(outcome.log, (0..12).map(text).collect::<Vec<_>>());
     assert_eq!(outcome.reported.delivered(), (0..12).collect::<Vec<_>>());
-    let outcome = deceived.damaged(&proxy).await;
+    let outcome = deceived.damaged(&proxy, FOLLOWED).await;
     assert!(
         !outcome.log.contains(&text(1)),
         "if the damaged event arrives after all, the lines above prove nothing any more: {:?}",

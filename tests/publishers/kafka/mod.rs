@@ -25,10 +25,11 @@ use eventferry_tests::kafka::PATIENCE;
 /// Whose events a session carries, where no other session competes for them.
 const SEAT: Seat<'static> = Seat::new("tests", 0);
 
-/// A publisher that gives up soon enough for a test.
+/// A publisher that gives up soon enough for a test, and not on brokers that are only busy.
 fn builder(brokers: &str) -> KafkaPublisherBuilder {
     KafkaPublisher::builder(brokers)
-        .publish_deadline(Duration::from_secs(10))
+        .publish_deadline(Duration::from_secs(30))
+        .metadata_timeout(Duration::from_secs(30))
         .set("linger.ms", "2")
 }
 

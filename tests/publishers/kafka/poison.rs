@@ -107,7 +107,7 @@ async fn an_event_is_suspected_only_while_the_leader_answers() {
     let Some(proxy) = KafkaProxy::start().await else { return };
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[]).await;
-    let publisher = builder(proxy.address()).publish_deadline(Duration::from_secs(5));
+    let publisher = builder(proxy.address()).publish_deadline(Duration::from_secs(10));
     let publisher = publisher.build().unwrap();
     within("a publish", publisher.publish(&event(topic.name(), "0"))).await.unwrap();
     let mut session = open(&publisher).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eventferry::publish::kafka::{KafkaPublisher, KafkaPublisherBuilder};
+use eventferry::publish::kafka::KafkaPublisher;
 use eventferry::publish::{Pipelined, PublishErrorKind, Publisher, Scope, Seat, Session};
 use eventferry_tests::kafka::TestTopic;
 use eventferry_tests::kafka_proxy::{END_TRANSACTION, KafkaProxy};
@@ -147,10 +147,6 @@ async fn of_two_sessions_in_one_seat_the_older_one_is_fenced_and_delivers_nothin
     assert_eq!(topic.texts(0).await, ["0", "elsewhere", "younger", "neighbour"]);
 }
 
-fn through(proxy: &KafkaProxy) -> KafkaPublisherBuilder {
-    builder(proxy.address()).metadata_timeout(Duration::from_secs(2))
-}
-
 /// A session behind a proxy that has delivered event 0.
 async fn begun(publisher: &KafkaPublisher, topic: &TestTopic) -> (Box<dyn Session>, Reported) {
     let mut session = take(publisher, topic.name(), 0).await;
@@ -169,7 +165,7 @@ async fn a_commit_that_never_arrives_delivers_nothing() {
     let Some(proxy) = KafkaProxy::start().await else { return };
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[]).await;
-    let publisher = through(&proxy).transactions(LIMIT).build().unwrap();
+    let publisher = builder(proxy.address()).transactions(LIMIT).build().unwrap();
     let (mut session, mut reported) = begun(&publisher, &topic).await;
     proxy.hang_up_on(&[END_TRANSACTION]);
     session.hand_over(1, 0, event(topic.name(), "1")).unwrap();
@@ -193,7 +189,7 @@ async fn a_commit_whose_answer_is_lost_is_reported_once_it_is_known_and_never_be
     let Some(proxy) = KafkaProxy::start().await else { return };
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[]).await;
-    let publisher = through(&proxy).transactions(LIMIT).build().unwrap();
+    let publisher = builder(proxy.address()).transactions(LIMIT).build().unwrap();
     let (mut session, mut reported) = begun(&publisher, &topic).await;
     proxy.lose_answers_to(&[END_TRANSACTION]);
     session.hand_over(1, 0, event(topic.name(), "1")).unwrap();
@@ -217,7 +213,10 @@ async fn a_transaction_that_outlives_its_time_limit_is_no_fence() {
     let Some(proxy) = KafkaProxy::start().await else { return };
     let brokers = servers::require("kafka").expect("the proxied listener is one of a broker we know");
     let topic = TestTopic::create(&brokers, 1, &[]).await;
-    let publisher = through(&proxy).transactions(Duration::from_secs(2)).build().unwrap();
+    let limited = builder(proxy.address()).transactions(Duration::from_secs(2));
+    // Asked while the brokers are away, this one says so soon.
+    let impatient = limited.clone().metadata_timeout(Duration::from_secs(2)).build().unwrap();
+    let publisher = limited.build().unwrap();
     let (mut session, mut reported) = begun(&publisher, &topic).await;
     proxy.cut();
     session.hand_over(1, 0, event(topic.name(), "1")).unwrap();
@@ -229,7 +228,7 @@ async fn a_transaction_that_outlives_its_time_limit_is_no_fence() {
         "{error}"
     );
     reported.close(session).await;
-    let away = within("taking a seat", publisher.open(Seat::new(topic.name(), 0))).await;
+    let away = within("taking a seat", impatient.open(Seat::new(topic.name(), 0))).await;
     let error = away.err().expect("the brokers are away");
     assert_eq!(error.kind(), PublishErrorKind::Unavailable(Scope::Publisher), "{error}");
     proxy.mend();

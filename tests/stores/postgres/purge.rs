@@ -46,11 +46,12 @@ async fn a_gap_in_the_ids_keeps_no_row_from_being_purged() {
             .await;
         put_done(&outbox, 3).await;
     }
+    // One that is slow passes fewer ids at a time.
     let calls = purge_all(&outbox).await;
-    assert!(calls <= 4, "{calls} calls");
+    assert!(calls <= 10, "{calls} calls");
     put_done(&outbox, 3).await;
     let calls = purge_all(&outbox).await;
-    assert!(calls <= 4, "{calls} calls from the start again");
+    assert!(calls <= 10, "{calls} calls from the start again");
 }
 
 /// How many pages one statement of a purge from the start of the table touches.

@@ -7,6 +7,7 @@ use eventferry::publish::memory::MemoryPublisher;
 use eventferry::relay::Relay;
 use eventferry::testing::verify::{Arrivals, Books, Checker, SqliteBooks, Workload, Writers};
 use eventferry::{IncomingMessage, Topic};
+use sqlx::sqlite::SqlitePoolOptions;
 
 use super::{Fresh, open};
 
@@ -15,8 +16,11 @@ use super::{Fresh, open};
 #[tokio::test(flavor = "multi_thread")]
 async fn what_overlapping_writers_enter_is_what_their_transactions_left() {
     let outbox = Fresh::new().await;
-    let books = SqliteBooks::open(outbox.pool.clone()).await.unwrap();
-    SqliteBooks::open(outbox.pool.clone()).await.unwrap();
+    // Shorter than the time a writer gives a transaction: who waits for too long is told to repeat, and has not failed.
+    let options = super::options(&outbox.file).busy_timeout(Duration::from_secs(5));
+    let pool = SqlitePoolOptions::new().max_connections(8).connect_with(options).await.unwrap();
+    let books = SqliteBooks::open(pool.clone()).await.unwrap();
+    SqliteBooks::open(pool).await.unwrap();
     let workload = Workload::new(11).aggregates(5).bulk(40).pause(Duration::from_millis(4));
     let writers = Writers::start(&workload, &books, &outbox.table, &Topic::new("orders").unwrap());
     tokio::time::timeout(Duration::from_mins(1), async {

@@ -65,9 +65,14 @@ async fn a_relays_write_waits_for_far_fewer_writers_than_one_that_leaves_it_to_t
     let relay = RelayId::random();
     outbox.store.open(relay).await.unwrap();
     let crowd = Crowd::gather(&outbox).await;
-    while crowd.committed.load(Ordering::Relaxed) < 20 {
-        tokio::task::yield_now().await;
-    }
+    let at_work = async {
+        while crowd.committed.load(Ordering::Relaxed) < 20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), at_work)
+        .await
+        .expect("the crowd is at work");
     let (mut plain, mut asking) = (0, 0);
     for _ in 0..ROUNDS {
         let touch = query("UPDATE outbox_relay SET seen_at = seen_at").execute(&outbox.pool);

@@ -117,7 +117,7 @@ async fn closing_tells_what_arrived_and_claims_nothing_else() {
         session.hand_over(token, 0, message()).unwrap();
     }
     answer(&session, 0, 0);
-    let reports = Box::new(session).close().await;
+    let reports = timeout(AT_MOST, Box::new(session).close()).await.expect("it is closed");
     assert_eq!((reports.len(), reports[0].token, reports[0].result.is_ok()), (1, 0, true));
 }
 

@@ -17,12 +17,13 @@ fn asked(bench: &mut Bench) -> Option<Vec<RowId>> {
 }
 
 fn told(bench: &mut Bench) -> Vec<Notice> {
-    let tells = bench.commands.extract_if(.., |command| matches!(command, Command::Tell(_)));
-    let notices = tells.filter_map(|command| match command {
-        Command::Tell(notice) => Some(notice),
-        _ => None,
+    let mut notices = Vec::new();
+    bench.commands.retain(|command| {
+        let Command::Tell(notice) = command else { return true };
+        notices.push(notice.clone());
+        false
     });
-    notices.collect()
+    notices
 }
 
 fn answered(bench: &mut Bench, locked: &[RowId]) {

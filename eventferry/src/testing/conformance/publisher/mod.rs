@@ -98,6 +98,8 @@ pub struct Logged {
 
 /// Expands to a module with one `#[tokio::test]` for each case of the publisher conformance suite.
 ///
+/// A case that takes longer than five minutes fails.
+///
 /// The expression makes a fresh [`Harness`](crate::testing::conformance::publisher::Harness); it may use `.await`, and `return` to skip the
 /// test. The calling crate needs `tokio` with the features `macros`, `rt` and `time`.
 #[macro_export]
@@ -137,7 +139,8 @@ macro_rules! conformance_publisher {
                 #[::tokio::test]
                 async fn $case() {
                     let harness = $harness;
-                    $crate::testing::conformance::publisher::$group::$case(&harness).await;
+                    let case = $crate::testing::conformance::publisher::$group::$case(&harness);
+                    $crate::testing::conformance::in_time(case).await;
                     $crate::testing::conformance::publisher::Harness::close(harness).await;
                 }
             )+)+

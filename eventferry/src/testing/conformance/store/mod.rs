@@ -116,6 +116,8 @@ pub trait Harness: Send + Sync {
 
 /// Expands to a module with one `#[tokio::test]` for each case of the store conformance suite.
 ///
+/// A case that takes longer than five minutes fails.
+///
 /// The expression makes a fresh [`Harness`](crate::testing::conformance::store::Harness); it may use `.await`, and `return` to skip the test.
 /// The calling crate needs `tokio` with the features `macros` and `rt`.
 #[macro_export]
@@ -273,7 +275,8 @@ macro_rules! conformance_store {
                 #[::tokio::test]
                 async fn $case() {
                     let harness = $harness;
-                    $crate::testing::conformance::store::$group::$case(&harness).await;
+                    let case = $crate::testing::conformance::store::$group::$case(&harness);
+                    $crate::testing::conformance::in_time(case).await;
                     $crate::testing::conformance::store::Harness::close(harness).await;
                 }
             )+)+
