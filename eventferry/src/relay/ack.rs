@@ -21,14 +21,15 @@ pub(super) async fn run<S: Store>(
     mut commands: mpsc::UnboundedReceiver<WriteCommand>,
     facts: mpsc::UnboundedSender<Fact>,
 ) {
-    let mut outage = Outage::new("record deliveries", lease * WRITE_PATIENCE);
+    let patience = lease * WRITE_PATIENCE;
+    let (mut acks, mut failures) = (Outage::new("record deliveries", patience), Outage::new("record failures", patience));
     while let Some(command) = commands.recv().await {
         let fact = match command {
             WriteCommand::Ack(rows) => Fact::Acked {
-                locked: outage.ask(store.done(&rows, retention)).await,
+                locked: acks.ask(store.done(&rows, retention)).await,
             },
             WriteCommand::Judge(verdicts) => {
-                let outcomes = outage.ask(store.fail(id, &verdicts)).await;
+                let outcomes = failures.ask(store.fail(id, &verdicts)).await;
                 Fact::Judged { verdicts, outcomes }
             }
         };

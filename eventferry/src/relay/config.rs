@@ -181,7 +181,7 @@ impl<S: Store, P: Publisher> RelayBuilder<S, P> {
 
     /// How long a lane that is handed back, and a relay that stops, wait for what is in flight; 30 s by default.
     ///
-    /// What is not known to be delivered by then is delivered again by the next owner of its lane: shorter hands over sooner, and repeats more.
+    /// What is not recorded as delivered by then is delivered again by the next owner of its lane: shorter hands over sooner, and repeats more.
     #[doc = include_str!("examples/drain.md")]
     pub fn drain(mut self, longest: Duration) -> Self {
         self.config.drain = longest;

@@ -108,12 +108,13 @@ pub(super) fn tell(notice: &Notice) {
             group,
             "another producer used the transactional id of a group of lanes that are leased to this relay; it hands them back and takes them again"
         ),
-        Notice::Locked { rows } => tracing::warn!(
+        Notice::Locked { rows, one } => tracing::warn!(
             rows,
-            "delivered events cannot be recorded, because somebody else has their rows locked; they are tried again, and the others go on: end the \
-             transaction that holds them"
+            id = one,
+            "what became of these events cannot be recorded, because somebody else has their rows locked; they are tried again, and the others go \
+             on: end the transaction that holds them"
         ),
-        Notice::Unlocked => tracing::info!("every delivered event can be recorded again"),
+        Notice::Unlocked => tracing::info!("no row is locked any more"),
         Notice::BrokerBack => tracing::info!("the broker is back"),
     }
 }

@@ -373,7 +373,7 @@ pub trait Store: Send + Sync + 'static {
     fn look_up(&self, rows: &[RowId]) -> impl Future<Output = Result<Vec<Option<Status>>, StoreError>> + Send;
 
     /// Records that rows were delivered, and answers those that are not recorded, because somebody else has had them locked for a while: they
-    /// are to be named again. It does not wait for them any longer, and the others do not wait for them at all.
+    /// are to be named again. The others are recorded all the same.
     ///
     /// Needs no lease: what is delivered is delivered, whoever says so. Rows that are gone are skipped.
     fn done(&self, rows: &[RowId], retention: Retention) -> impl Future<Output = Result<Vec<RowId>, StoreError>> + Send;

@@ -356,6 +356,8 @@ pub enum VerdictOutcome {
     Settled,
     /// The lane has another owner by now; nothing was changed.
     LaneLost,
+    /// Somebody else has had the row locked for a while; nothing was changed, and the verdict is to be given again.
+    Locked,
 }
 
 /// What happens to rows that were delivered.

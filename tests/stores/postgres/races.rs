@@ -375,6 +375,44 @@ async fn an_ack_goes_round_a_row_that_somebody_has_locked() {
     }
 }
 
+/// Nor the verdicts on the others; whatever they say.
+#[tokio::test]
+async fn a_verdict_goes_round_a_row_that_somebody_has_locked() {
+    let outbox = fresh!("outbox");
+    let rows = put(&outbox, (0..10).map(|n| n.to_string())).await;
+    let relay = RelayId::random();
+    let held = leases(&outbox.store.take(relay, 64).await.unwrap());
+    let mut operator = outbox.begin().await;
+    let lock = format!("SELECT FROM outbox WHERE id = {} FOR UPDATE", rows[4].id);
+    operator.execute(sqlx::AssertSqlSafe(lock)).await.unwrap();
+    let (delay, max_attempts) = (Duration::ZERO, 3);
+    let waits = |attempts| VerdictOutcome::Waits { attempts };
+    // What is said, the attempts it is said of, and what becomes of it.
+    for (fault, attempts, outcome) in [
+        (Fault::Begun { max_attempts }, 0, waits(1)),
+        (Fault::Excused, 1, waits(0)),
+        (Fault::Refused { delay, max_attempts }, 0, waits(1)),
+        (Fault::Rejected, 1, VerdictOutcome::Dead),
+    ] {
+        let verdict = |row: &Record| Verdict::new(row.row(), attempts, held[usize::from(row.lane())], fault, OnDead::Continue, "no");
+        let verdicts: Vec<_> = rows.iter().map(verdict).collect();
+        let told = within(outbox.store.fail(relay, &verdicts)).await.unwrap();
+        let mut expected = [outcome; 10];
+        expected[4] = VerdictOutcome::Locked;
+        assert_eq!(told, expected, "{fault:?}");
+    }
+    operator.rollback().await.unwrap();
+    let last = Verdict::new(
+        rows[4].row(),
+        0,
+        held[usize::from(rows[4].lane())],
+        Fault::Rejected,
+        OnDead::Continue,
+        "no",
+    );
+    assert_eq!(within(outbox.store.fail(relay, &[last])).await.unwrap(), [VerdictOutcome::Dead]);
+}
+
 /// Acks of the same rows in opposite orders, by two relays.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acks_and_verdicts_of_the_same_rows_do_not_deadlock() {

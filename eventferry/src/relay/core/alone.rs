@@ -259,6 +259,11 @@ impl Core {
                     self.lose(|lane| lane.lease == Some(lease));
                 }
             }
+            VerdictOutcome::Locked => {
+                // Nothing was counted; the others need not wait for whoever holds it.
+                self.bytes -= flight.bytes;
+                self.give_back_alone(&flight);
+            }
             VerdictOutcome::Dead | VerdictOutcome::Settled | VerdictOutcome::Discarded | VerdictOutcome::Holds => {
                 if let VerdictOutcome::Dead | VerdictOutcome::Holds = outcome {
                     // Found: there is no reason for care any more.
@@ -312,7 +317,8 @@ impl Core {
         ));
     }
 
-    /// Whether this answer was about an event that was delivered: then it only remains to record that.
+    /// Whether this answer was about an event that was delivered: then it only remains to record that. Where somebody else has the row locked,
+    /// the attempt stays: care must not go on for as long.
     pub(super) fn record_delivered_alone(&mut self, verdict: &Verdict) -> bool {
         let delivered = verdict.fault == Fault::Excused && self.alone.delivered.remove(&verdict.row);
         if delivered {

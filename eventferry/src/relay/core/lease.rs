@@ -41,7 +41,7 @@ impl Core {
                 && self.lanes.iter().all(|lane| lane.lease.is_none())
                 && self.flights.is_empty()
                 && self.acks.is_empty()
-                && self.locked.is_empty()
+                && self.locked.len() == 0
                 && !self.ack_out
                 || now >= deadline)
         {

@@ -108,9 +108,9 @@ impl Core {
         (self.unbound().min(bytes / self.typical_bytes()) / 8).max(1)
     }
 
-    /// Places of the window that nothing in flight takes.
+    /// Places of the window that nothing in flight takes, and nothing that somebody else has locked.
     pub(super) fn unbound(&self) -> usize {
-        self.config.window.saturating_sub(self.flights.len())
+        self.config.window.saturating_sub(self.flights.len() + self.locked.len())
     }
 
     /// Rows of a lane that a read under way brings are no longer this lease's.

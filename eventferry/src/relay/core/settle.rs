@@ -1,5 +1,6 @@
 //! Acks and verdicts on their way into the table.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use rustc_hash::FxHashSet;
@@ -12,40 +13,54 @@ use crate::outbox::{LaneLease, RowId, lane_of};
 use crate::store::{Fault, Verdict, VerdictOutcome};
 
 const RETRY_WRITE: Duration = Duration::from_millis(250);
-/// Each ack that names a locked row takes as long as a store waits for locks: seldom enough that the others keep most of the time.
+/// Each statement that names a locked row takes as long as a store waits for locks: seldom enough that the others keep most of the time.
 const TRY_LOCKED_AGAIN: Duration = Duration::from_secs(1);
 /// Verdicts of one statement, at most.
 pub(super) const VERDICTS_MAX: usize = 1000;
 /// What is stored of an error's text, at most.
 const ERROR_MAX: usize = 2000;
 
-/// Delivered rows that somebody else has locked.
+/// Rows that cannot be written, because somebody else has them locked.
 #[derive(Debug, Default)]
 pub(super) struct Locked {
-    rows: Vec<(RowId, u8)>,
-    /// When they are named again.
-    again: Option<Now>,
+    delivered: VecDeque<(RowId, u8)>,
+    verdicts: Vec<Verdict>,
+    /// When some of them are named again: once these have their answers.
+    acks_again: Option<Now>,
+    verdicts_again: Option<Now>,
     told: bool,
 }
 
 impl Locked {
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.delivered.len() + self.verdicts.len()
+    }
+
+    fn one(&self) -> i64 {
+        let delivered = self.delivered.front().map(|(row, _)| row.id);
+        delivered.or(self.verdicts.first().map(|verdict| verdict.row.id)).unwrap_or(0)
     }
 }
 
 impl Core {
     pub(super) fn tend_settling(&mut self) {
         let now = self.now;
-        if !self.ack_out && self.locked.again.is_some_and(|again| now >= again) {
-            self.locked.again = None;
+        if !self.ack_out && self.locked.acks_again.is_some_and(|again| now >= again) {
+            self.locked.acks_again = None;
             self.ack_since.get_or_insert(now);
-            self.acks.splice(0..0, self.locked.rows.drain(..));
+            // In front and no more than one ack takes, so that the next answer is about them, and the others have their turn after it.
+            let some = self.locked.delivered.len().min(self.acks_most());
+            self.acks.splice(0..0, self.locked.delivered.drain(..some));
+        }
+        if !self.judge_out && self.locked.verdicts_again.is_some_and(|again| now >= again) {
+            self.locked.verdicts_again = None;
+            let some = self.locked.verdicts.len().min(VERDICTS_MAX);
+            self.verdicts.splice(0..0, self.locked.verdicts.drain(..some));
         }
         if !self.ack_out && !self.acks.is_empty() && now >= self.next_ack {
             let due = self.ack_since.is_none_or(|since| now >= since + self.config.ack_delay);
             if due || self.acks.len() >= self.config.ack_batch || self.stopping.is_some() {
-                let rest = self.acks.split_off(self.acks.len().min(self.config.ack_batch.max(1) * 4));
+                let rest = self.acks.split_off(self.acks.len().min(self.acks_most()));
                 self.acking = std::mem::replace(&mut self.acks, rest);
                 self.ack_since = (!self.acks.is_empty()).then_some(now);
                 self.ack_out = true;
@@ -61,6 +76,11 @@ impl Core {
         }
     }
 
+    /// Acks of one statement, at most.
+    fn acks_most(&self) -> usize {
+        self.config.ack_batch.max(1) * 4
+    }
+
     pub(super) fn settling_turn(&self) -> Now {
         let ack = (!self.ack_out && !self.acks.is_empty()).then(|| {
             self.ack_since
@@ -68,8 +88,10 @@ impl Core {
                 .max(self.next_ack)
         });
         let judge = (!self.judge_out && !self.verdicts.is_empty()).then_some(self.next_judge);
-        let locked = self.locked.again.filter(|_| !self.ack_out);
-        ack.into_iter().chain(judge).chain(locked).min().unwrap_or(Now::MAX)
+        let locked_acks = self.locked.acks_again.filter(|_| !self.ack_out);
+        let locked_verdicts = self.locked.verdicts_again.filter(|_| !self.judge_out);
+        let turns = [ack, judge, locked_acks, locked_verdicts];
+        turns.into_iter().flatten().min().unwrap_or(Now::MAX)
     }
 
     pub(super) fn on_acked(&mut self, locked: Option<Vec<RowId>>) {
@@ -84,7 +106,7 @@ impl Core {
         let locked: FxHashSet<RowId> = locked.into_iter().collect();
         for (row, lane) in rows {
             if locked.contains(&row) && !mutant(Mutant::LockedSettled) {
-                self.locked.rows.push((row, lane));
+                self.locked.delivered.push_back((row, lane));
                 continue;
             }
             self.stats.acked += 1;
@@ -95,14 +117,18 @@ impl Core {
     }
 
     fn note_locked(&mut self) {
-        let rows = self.locked.rows.len();
-        if rows > 0 {
-            self.locked.again.get_or_insert(self.now + TRY_LOCKED_AGAIN);
+        let (rows, again) = (self.locked.len(), self.now + TRY_LOCKED_AGAIN);
+        if !self.locked.delivered.is_empty() {
+            self.locked.acks_again.get_or_insert(again);
+        }
+        if !self.locked.verdicts.is_empty() {
+            self.locked.verdicts_again.get_or_insert(again);
         }
         self.stats.locked = rows as u64;
         if (rows > 0) != self.locked.told {
             self.locked.told = rows > 0;
-            let notice = if rows > 0 { Notice::Locked { rows } } else { Notice::Unlocked };
+            let one = self.locked.one();
+            let notice = if rows > 0 { Notice::Locked { rows, one } } else { Notice::Unlocked };
             self.commands.push(Command::Tell(notice));
         }
     }
@@ -186,6 +212,10 @@ impl Core {
             if self.record_delivered_alone(&verdict) {
                 continue;
             }
+            if outcome == VerdictOutcome::Locked {
+                self.locked.verdicts.push(verdict);
+                continue;
+            }
             let Some(key) = self.judging.remove(&verdict.row) else { continue };
             if let (Fault::Excused, VerdictOutcome::Waits { .. }) = (verdict.fault, outcome) {
                 self.put_row_back(verdict.row, key, verdict.lease.lane, verdict.row.id - 1, Why::Timer);
@@ -220,7 +250,8 @@ impl Core {
                     self.stats.dead += 1;
                     Why::Wake
                 }
-                VerdictOutcome::Settled => Why::Wake,
+                // (What is locked was kept back above.)
+                VerdictOutcome::Settled | VerdictOutcome::Locked => Why::Wake,
                 VerdictOutcome::Discarded => {
                     self.stats.discarded += 1;
                     Why::Wake
@@ -242,6 +273,7 @@ impl Core {
             };
             self.after_verdict(key, why);
         }
+        self.note_locked();
     }
 
     fn after_verdict(&mut self, key: QueueKey, after: Why) {

@@ -54,7 +54,7 @@ pub struct Stats {
     pub topics_away: u32,
     /// How many schemas of a topic are away now: unknown to the relay, or not to be had from the schema registry.
     pub schemas_away: u32,
-    /// Delivered rows that cannot be recorded now, because somebody else has them locked.
+    /// Rows that were delivered, or refused, and cannot be recorded as such now, because somebody else has them locked.
     pub locked: u64,
     /// Rows in memory now: read, in flight, or waiting for their ack to commit.
     pub known: u64,

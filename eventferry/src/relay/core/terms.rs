@@ -113,9 +113,10 @@ pub(crate) enum Notice {
     },
     BrokerAway,
     BrokerBack,
-    /// Rows that were delivered cannot be recorded, because somebody else has them locked.
+    /// What became of rows cannot be recorded, because somebody else has them locked; one of them is named.
     Locked {
         rows: usize,
+        one: i64,
     },
     Unlocked,
     /// Relays ended again and again with lanes that are now this one's: their events go one at a time.

@@ -1,5 +1,7 @@
 //! Deliveries and refusals.
 
+use std::collections::HashSet;
+
 use sqlx::SqlStr;
 use sqlx::postgres::PgBindIterExt;
 use uuid::Uuid;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 use crate::clock::duration_micros;
 use crate::outbox::{OnDead, RowId, Status};
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::error::undecodable;
+use crate::store::postgres::error::{is_lock_timeout, undecodable};
 use crate::store::postgres::row::Columns;
 use crate::store::{Fault, RelayId, Retention, StoreError, StoreErrorKind, Verdict, VerdictOutcome};
 
@@ -35,7 +37,7 @@ impl PostgresStore {
             answer => return answer.map(|()| Vec::new()),
         }
         // Somebody holds one of the rows: the others must not wait for it.
-        self.ack_free(free, &rows).await
+        self.ask_about(free, &rows).await
     }
 
     async fn ack_all(&self, statement: &SqlStr, rows: &[RowId]) -> Result<(), StoreError> {
@@ -48,8 +50,8 @@ impl PostgresStore {
         session.finish("record deliveries", &self.table, answer).map(drop)
     }
 
-    /// Acks what nobody has locked, and says what was left out.
-    async fn ack_free(&self, statement: &SqlStr, rows: &[RowId]) -> Result<Vec<RowId>, StoreError> {
+    /// Runs a statement that waits for nobody, and answers the rows that it left out.
+    async fn ask_about(&self, statement: &SqlStr, rows: &[RowId]) -> Result<Vec<RowId>, StoreError> {
         let mut session = self.enter(&self.acking).await?;
         let answer = sqlx::query(statement.clone())
             .bind(rows.iter().map(|row| row.id).bind_iter())
@@ -68,8 +70,11 @@ impl PostgresStore {
         if verdicts.is_empty() {
             return Ok(Vec::new());
         }
-        let mut outcomes = self.discard_asked(relay, verdicts).await?;
-        self.write_verdicts(relay, verdicts, &mut outcomes).await?;
+        let mut outcomes = vec![None; verdicts.len()];
+        match self.write_all(relay, verdicts, &mut outcomes).await {
+            Err(error) if is_lock_timeout(&error) => Box::pin(self.write_round(error, relay, verdicts, &mut outcomes)).await?,
+            answer => answer?,
+        }
         let unmatched: Vec<usize> = (0..verdicts.len()).filter(|place| outcomes[*place].is_none()).collect();
         if !unmatched.is_empty() {
             let rows: Vec<RowId> = unmatched.iter().map(|place| verdicts[*place].row).collect();
@@ -83,6 +88,34 @@ impl PostgresStore {
             .collect())
     }
 
+    /// Writes all verdicts that have no outcome yet.
+    async fn write_all(&self, relay: RelayId, verdicts: &[Verdict], outcomes: &mut [Option<VerdictOutcome>]) -> Result<(), StoreError> {
+        self.discard_asked(relay, verdicts, outcomes).await?;
+        self.write_verdicts(relay, verdicts, outcomes).await
+    }
+
+    /// The same where somebody holds one of the rows: the others must not wait for it.
+    async fn write_round(
+        &self,
+        error: StoreError,
+        relay: RelayId,
+        verdicts: &[Verdict],
+        outcomes: &mut [Option<VerdictOutcome>],
+    ) -> Result<(), StoreError> {
+        let mut rows: Vec<RowId> = verdicts.iter().map(|verdict| verdict.row).collect();
+        rows.sort_unstable();
+        let locked: HashSet<RowId> = self.ask_about(&self.sql.locked, &rows).await?.into_iter().collect();
+        if locked.is_empty() {
+            return Err(error);
+        }
+        for (verdict, outcome) in verdicts.iter().zip(outcomes.iter_mut()) {
+            if outcome.is_none() && locked.contains(&verdict.row) {
+                *outcome = Some(VerdictOutcome::Locked);
+            }
+        }
+        self.write_all(relay, verdicts, outcomes).await
+    }
+
     /// One statement, about all that is not discarded; sets the outcomes of those verdicts that changed a row.
     async fn write_verdicts(
         &self,
@@ -90,8 +123,8 @@ impl PostgresStore {
         verdicts: &[Verdict],
         outcomes: &mut [Option<VerdictOutcome>],
     ) -> Result<(), StoreError> {
-        let judged = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.fault != Fault::Discarded);
-        let mut sorted: Vec<(usize, &Verdict)> = judged.collect();
+        let judged = |(place, verdict): &(usize, &Verdict)| verdict.fault != Fault::Discarded && outcomes[*place].is_none();
+        let mut sorted: Vec<(usize, &Verdict)> = verdicts.iter().enumerate().filter(judged).collect();
         if sorted.is_empty() {
             return Ok(());
         }

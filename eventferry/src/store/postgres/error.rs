@@ -44,6 +44,11 @@ fn kind_of(sqlstate: &str) -> StoreErrorKind {
     }
 }
 
+/// Whether a statement gave up because somebody else held a lock: a deadlock is another matter.
+pub(super) fn is_lock_timeout(error: &StoreError) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.to_string().starts_with("SQLSTATE 55P03"))
+}
+
 /// Whether the server's own sentence may quote a value that somebody stored or bound.
 fn may_quote(sqlstate: &str) -> bool {
     matches!(sqlstate.get(..2), Some("22" | "23" | "P0"))

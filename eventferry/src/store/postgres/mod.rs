@@ -58,6 +58,7 @@ statements! {
         done_keep_free: "sql/done_keep_free.sql",
         done_delete: "sql/done_delete.sql",
         done_delete_free: "sql/done_delete_free.sql",
+        locked: "sql/locked.sql",
         fail: "sql/fail.sql",
         discard_asked: "sql/discard_asked.sql",
         list: "sql/list.sql",

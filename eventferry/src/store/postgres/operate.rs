@@ -14,13 +14,17 @@ use crate::store::postgres::row::{Columns, RECORD_COLUMNS};
 use crate::store::{Fault, Moved, Operate, RelayId, RowFilter, ShowPayload, StoreError, StoredRow, Verdict, VerdictOutcome, moved, steps};
 
 impl PostgresStore {
-    /// Settles what an operator asked to discard, in one statement; the outcomes of those verdicts whose lease is good.
-    pub(super) async fn discard_asked(&self, relay: RelayId, verdicts: &[Verdict]) -> Result<Vec<Option<VerdictOutcome>>, StoreError> {
-        let mut outcomes = vec![None; verdicts.len()];
-        let asked = verdicts.iter().enumerate().filter(|(_, verdict)| verdict.fault == Fault::Discarded);
-        let mut sorted: Vec<(usize, &Verdict)> = asked.collect();
+    /// Settles what an operator asked to discard, in one statement; sets the outcomes of those verdicts whose lease is good.
+    pub(super) async fn discard_asked(
+        &self,
+        relay: RelayId,
+        verdicts: &[Verdict],
+        outcomes: &mut [Option<VerdictOutcome>],
+    ) -> Result<(), StoreError> {
+        let asked = |(place, verdict): &(usize, &Verdict)| verdict.fault == Fault::Discarded && outcomes[*place].is_none();
+        let mut sorted: Vec<(usize, &Verdict)> = verdicts.iter().enumerate().filter(asked).collect();
         if sorted.is_empty() {
-            return Ok(outcomes);
+            return Ok(());
         }
         sorted.sort_unstable_by_key(|(_, verdict)| verdict.row);
         let each = || sorted.iter().map(|(_, verdict)| *verdict);
@@ -48,7 +52,7 @@ impl PostgresStore {
                 None
             };
         }
-        Ok(outcomes)
+        Ok(())
     }
 }
 

@@ -166,10 +166,16 @@ impl World {
                 Fact::Acked { locked: Some(locked) }
             }
             Command::Write(WriteCommand::Judge(verdicts)) => {
-                let before: Vec<_> = verdicts.iter().map(|verdict| store.standing(verdict.row.message_id)).collect();
-                let outcomes = now_or_never(store.fail(id, &verdicts)).expect(NEVER);
-                for ((verdict, before), outcome) in verdicts.iter().zip(before).zip(&outcomes) {
-                    self.judged(id, verdict, before, *outcome);
+                let mut outcomes = Vec::new();
+                for verdict in &verdicts {
+                    if self.strikes(Fault::RowLocked) {
+                        outcomes.push(VerdictOutcome::Locked);
+                        continue;
+                    }
+                    let before = store.standing(verdict.row.message_id);
+                    let told = now_or_never(store.fail(id, std::slice::from_ref(verdict))).expect(NEVER);
+                    self.judged(id, verdict, before, told[0]);
+                    outcomes.extend(told);
                 }
                 Fact::Judged {
                     verdicts,

@@ -1,10 +1,14 @@
-//! Delivered rows that somebody else has locked.
+//! Rows that somebody else has locked, when it is to be recorded what became of them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use super::alone::lane;
 use super::{Bench, config, row};
 use crate::outbox::RowId;
+use crate::publish::{Presence, PublishErrorKind};
 use crate::relay::core::{Command, CoreConfig, Fact, Notice, WriteCommand};
+use crate::store::VerdictOutcome;
 
 /// The rows of the ack that was asked for since the last call.
 fn asked(bench: &mut Bench) -> Option<Vec<RowId>> {
@@ -64,7 +68,7 @@ fn the_others_are_recorded_and_it_is_named_again_a_second_later() {
 #[test]
 fn it_is_told_of_once_when_it_begins_and_once_when_it_ends() {
     let (mut bench, locked) = with_one_locked();
-    assert_eq!(told(&mut bench), [Notice::Locked { rows: 1 }]);
+    assert_eq!(told(&mut bench), [Notice::Locked { rows: 1, one: 1 }]);
     for _ in 0..3 {
         bench.now += Duration::from_secs(1);
         bench.turn([]);
@@ -92,4 +96,109 @@ fn a_stop_waits_for_it_until_its_time_is_over() {
     bench.now += Duration::from_secs(4);
     bench.turn([]);
     assert!(bench.core.is_closed(), "five seconds to drain");
+}
+
+/// Takes events from the table and delivers them.
+fn deliver(bench: &mut Bench, ids: impl Iterator<Item = i64>) {
+    bench.read(|batch| batch.fresh = ids.map(|id| row(id, &format!("a{id}"))).collect());
+    let sent = bench.handed_over();
+    bench.turn([Fact::Delivered(sent.iter().map(|(_, token)| *token).collect())]);
+}
+
+/// However many there are, the others have their turn, and each of them is named again.
+#[test]
+fn more_than_one_ack_takes_starve_nobody() {
+    const LOCKED: i64 = 30;
+    let mut bench = Bench::new(config());
+    deliver(&mut bench, 1..=LOCKED);
+    let mut named = HashSet::new();
+    for fresh in LOCKED + 1..=LOCKED + 20 {
+        let until = bench.now + Duration::from_secs(1);
+        while bench.now < until {
+            bench.now += Duration::from_millis(10);
+            bench.turn([]);
+            let Some(rows) = asked(&mut bench) else { continue };
+            assert!(rows.len() <= 4, "one ack takes four");
+            let locked: Vec<_> = rows.into_iter().filter(|row| row.id <= LOCKED).collect();
+            if !locked.is_empty() {
+                // As long as PostgreSQL waits for locks.
+                bench.now += Duration::from_millis(250);
+            }
+            if fresh > LOCKED + 10 {
+                named.extend(locked.iter().copied());
+            }
+            answered(&mut bench, &locked);
+        }
+        let leases_end = bench.now + Duration::from_mins(5);
+        bench.core.lanes.iter_mut().for_each(|lane| lane.valid_until = leases_end);
+        deliver(&mut bench, fresh..=fresh);
+    }
+    let stats = bench.core.stats();
+    assert!(stats.acked >= 17, "{stats:?}");
+    assert_eq!((stats.locked, named.len()), (30, 30));
+    assert_eq!(told(&mut bench).len(), 1);
+}
+
+#[test]
+fn what_is_locked_leaves_the_rest_of_the_window_to_be_read() {
+    let mut bench = Bench::new(CoreConfig { window: 16, ..config() });
+    deliver(&mut bench, 1..=15);
+    while let Some(rows) = asked(&mut bench) {
+        answered(&mut bench, &rows);
+    }
+    assert_eq!(bench.core.stats().locked, 15);
+    // What was asked for before brings nothing.
+    bench.read(|_| ());
+    bench.now += Duration::from_millis(500);
+    bench.turn([]);
+    deliver(&mut bench, 16..=16);
+    assert_eq!(bench.core.stats().delivered, 16);
+}
+
+#[test]
+fn a_verdict_is_given_again_a_second_later_and_the_others_are_not() {
+    let mut bench = Bench::new(config());
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "b"), row(3, "b")]);
+    for (_, token) in bench.handed_over() {
+        bench.refuse(token, PublishErrorKind::Rejected);
+    }
+    let mut outcomes = Vec::new();
+    while outcomes.len() < 2 {
+        let verdicts = bench.judged();
+        assert!(!verdicts.is_empty());
+        let of = |id| if id == 1 { VerdictOutcome::Locked } else { VerdictOutcome::Dead };
+        let these: Vec<_> = verdicts.iter().map(|verdict| of(verdict.row.id)).collect();
+        outcomes.extend(these.clone());
+        let outcomes = Some(these);
+        bench.turn([Fact::Judged { verdicts, outcomes }]);
+    }
+    assert_eq!((bench.core.stats().dead, bench.core.stats().locked), (1, 1));
+    assert_eq!(told(&mut bench), [Notice::Locked { rows: 1, one: 1 }]);
+    bench.now += Duration::from_millis(999);
+    bench.turn([]);
+    assert!(bench.judged().is_empty(), "not at once");
+    bench.now += Duration::from_millis(1);
+    bench.turn([]);
+    bench.answer_verdict(VerdictOutcome::Dead);
+    assert_eq!((bench.core.stats().dead, bench.core.stats().locked), (2, 0));
+    assert_eq!(told(&mut bench), [Notice::Unlocked]);
+}
+
+/// Relays ended again and again, and somebody who looks into it has a row locked.
+#[test]
+fn an_event_that_goes_alone_and_cannot_be_counted_lets_the_others_go() {
+    let mut bench = Bench::new(config());
+    bench.taken_again(|_| 3);
+    bench.read(|batch| batch.fresh = vec![row(1, "a"), row(2, "b")]);
+    assert_ne!(lane("a"), lane("b"));
+    bench.answer_probe(Presence::There);
+    let first = bench.judged();
+    let (locked, outcomes) = (first[0].row.id, Some(vec![VerdictOutcome::Locked]));
+    bench.turn([Fact::Judged { verdicts: first, outcomes }]);
+    bench.answer_probe(Presence::There);
+    let next = bench.judged();
+    assert_ne!(next[0].row.id, locked, "the other one has its turn");
+    let outcomes = Some(vec![VerdictOutcome::Waits { attempts: 1 }]);
+    bench.turn([Fact::Judged { verdicts: next, outcomes }]);
+    assert_eq!(bench.ids().len(), 1);
 }
