@@ -390,6 +390,7 @@ async fn a_verdict_goes_round_a_row_that_somebody_has_locked() {
     // What is said, the attempts it is said of, and what becomes of it.
     for (fault, attempts, outcome) in [
         (Fault::Begun { max_attempts }, 0, waits(1)),
+        (Fault::RefusedAlone { delay, max_attempts }, 1, waits(1)),
         (Fault::Excused, 1, waits(0)),
         (Fault::Refused { delay, max_attempts }, 0, waits(1)),
         (Fault::Rejected, 1, VerdictOutcome::Dead),

@@ -55,7 +55,7 @@ pub struct Outcome {
     pub unsettled: i64,
     /// Attempts counted; nothing in a verification is an event's own fault.
     pub attempts: i64,
-    /// Whether a fault let leases end: an event that was on its way alone when its relay ended keeps its attempt, and is delivered.
+    /// Whether a fault, or the machine, let leases end: an event that was on its way alone when its relay ended keeps its attempt, and is delivered.
     pub attempts_excused: bool,
     /// Dead rows.
     pub dead: i64,
@@ -173,7 +173,7 @@ impl Verification {
             written,
             unsettled,
             attempts,
-            attempts_excused: self.faults.iter().any(|fault| ends_leases(*fault)),
+            attempts_excused: !standstills.is_empty() || self.faults.iter().any(|fault| ends_leases(*fault)),
             dead,
             strays,
             starts: stage.starts(),

@@ -259,8 +259,18 @@ impl Core {
                     self.lose(|lane| lane.lease == Some(lease));
                 }
             }
+            VerdictOutcome::Locked if self.lane(flight.lease.lane).lease == Some(flight.lease) => {
+                // The others need not wait for whoever holds it. An attempt that an earlier statement may have counted, whose answer was lost,
+                // is taken back when it can be; then the event has its turn again.
+                self.bytes -= flight.bytes;
+                self.leave_queue(&flight);
+                let policy = self.policy(&record.topic);
+                self.excuse(&flight, &policy, String::new());
+                if let Some(excuse) = self.verdicts.pop() {
+                    self.locked.keep(excuse);
+                }
+            }
             VerdictOutcome::Locked => {
-                // Nothing was counted; the others need not wait for whoever holds it.
                 self.bytes -= flight.bytes;
                 self.give_back_alone(&flight);
             }

@@ -25,7 +25,9 @@ const ERROR_MAX: usize = 2000;
 pub(super) struct Locked {
     delivered: VecDeque<(RowId, u8)>,
     verdicts: Vec<Verdict>,
-    /// When some of them are named again: once these have their answers.
+    /// Those that are named again and have no answer yet.
+    named: FxHashSet<RowId>,
+    /// When some of them are named again: once those that are have their answers.
     acks_again: Option<Now>,
     verdicts_again: Option<Now>,
     told: bool,
@@ -33,7 +35,12 @@ pub(super) struct Locked {
 
 impl Locked {
     pub(super) fn len(&self) -> usize {
-        self.delivered.len() + self.verdicts.len()
+        self.delivered.len() + self.verdicts.len() + self.named.len()
+    }
+
+    /// Keeps a verdict until its row is named again.
+    pub(super) fn keep(&mut self, verdict: Verdict) {
+        self.verdicts.push(verdict);
     }
 
     fn one(&self) -> i64 {
@@ -50,11 +57,17 @@ impl Core {
             self.ack_since.get_or_insert(now);
             // In front and no more than one ack takes, so that the next answer is about them, and the others have their turn after it.
             let some = self.locked.delivered.len().min(self.acks_most());
+            self.locked
+                .named
+                .extend(self.locked.delivered.iter().take(some).map(|(row, _)| *row));
             self.acks.splice(0..0, self.locked.delivered.drain(..some));
         }
         if !self.judge_out && self.locked.verdicts_again.is_some_and(|again| now >= again) {
             self.locked.verdicts_again = None;
             let some = self.locked.verdicts.len().min(VERDICTS_MAX);
+            self.locked
+                .named
+                .extend(self.locked.verdicts[..some].iter().map(|verdict| verdict.row));
             self.verdicts.splice(0..0, self.locked.verdicts.drain(..some));
         }
         if !self.ack_out && !self.acks.is_empty() && now >= self.next_ack {
@@ -105,6 +118,7 @@ impl Core {
         };
         let locked: FxHashSet<RowId> = locked.into_iter().collect();
         for (row, lane) in rows {
+            self.locked.named.remove(&row);
             if locked.contains(&row) && !mutant(Mutant::LockedSettled) {
                 self.locked.delivered.push_back((row, lane));
                 continue;
@@ -205,6 +219,7 @@ impl Core {
         };
         self.judge_most = (self.judge_most * 2).min(VERDICTS_MAX);
         for (verdict, outcome) in verdicts.into_iter().zip(outcomes) {
+            self.locked.named.remove(&verdict.row);
             if let Fault::Begun { .. } = verdict.fault {
                 self.on_begun(&verdict, outcome);
                 continue;
@@ -213,7 +228,7 @@ impl Core {
                 continue;
             }
             if outcome == VerdictOutcome::Locked {
-                self.locked.verdicts.push(verdict);
+                self.locked.keep(verdict);
                 continue;
             }
             let Some(key) = self.judging.remove(&verdict.row) else { continue };

@@ -37,7 +37,7 @@ impl PostgresStore {
             answer => return answer.map(|()| Vec::new()),
         }
         // Somebody holds one of the rows: the others must not wait for it.
-        self.ask_about(free, &rows).await
+        self.ask_about("record deliveries", free, &rows).await
     }
 
     async fn ack_all(&self, statement: &SqlStr, rows: &[RowId]) -> Result<(), StoreError> {
@@ -51,14 +51,14 @@ impl PostgresStore {
     }
 
     /// Runs a statement that waits for nobody, and answers the rows that it left out.
-    async fn ask_about(&self, statement: &SqlStr, rows: &[RowId]) -> Result<Vec<RowId>, StoreError> {
+    async fn ask_about(&self, attempted: &str, statement: &SqlStr, rows: &[RowId]) -> Result<Vec<RowId>, StoreError> {
         let mut session = self.enter(&self.acking).await?;
         let answer = sqlx::query(statement.clone())
             .bind(rows.iter().map(|row| row.id).bind_iter())
             .bind(rows.iter().map(|row| Uuid::from(row.message_id)).bind_iter())
             .fetch_all(session.connection())
             .await;
-        let skipped = session.finish("record deliveries", &self.table, answer)?;
+        let skipped = session.finish(attempted, &self.table, answer)?;
         let row = |row| {
             let columns = Columns(row);
             Ok(RowId::new(columns.i64(0)?, columns.message_id(1)?))
@@ -104,7 +104,11 @@ impl PostgresStore {
     ) -> Result<(), StoreError> {
         let mut rows: Vec<RowId> = verdicts.iter().map(|verdict| verdict.row).collect();
         rows.sort_unstable();
-        let locked: HashSet<RowId> = self.ask_about(&self.sql.locked, &rows).await?.into_iter().collect();
+        let locked: HashSet<RowId> = self
+            .ask_about("look for locked rows", &self.sql.locked, &rows)
+            .await?
+            .into_iter()
+            .collect();
         if locked.is_empty() {
             return Err(error);
         }

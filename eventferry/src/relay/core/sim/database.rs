@@ -1,5 +1,6 @@
 //! Statements and what becomes of them: they may be lost before they take effect, or after, or take effect late.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::event::Event;
@@ -7,10 +8,13 @@ use super::plan::Fault;
 use super::verdict::Breach;
 use super::world::World;
 use super::writer::now_or_never;
-use crate::outbox::Status;
+use crate::outbox::{RowId, Status};
 use crate::relay::core::{Command, Fact, LeaseCommand, Loaded, Now, ReadCommand, WriteCommand};
 use crate::store::memory::rehearsal::Move;
 use crate::store::{Fault as StoreFault, RelayId, Store, Verdict, VerdictOutcome};
+
+/// How long somebody keeps a row locked: longer than it takes to be named again.
+const LOCKED_FOR: Now = Now::from_millis(1_700);
 
 /// What a relay is told of a statement that failed, as far as it hears of it at all.
 fn failed(command: &Command) -> Option<Fact> {
@@ -154,7 +158,7 @@ impl World {
                 Fact::Loaded { row, key, payload }
             }
             Command::Write(WriteCommand::Ack(rows)) => {
-                let (locked, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|_| self.strikes(Fault::RowLocked));
+                let (locked, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| self.is_locked(*row));
                 for row in &rows {
                     if let Some(message_id) = store.message_at(row.id)
                         && message_id == row.message_id
@@ -167,8 +171,10 @@ impl World {
             }
             Command::Write(WriteCommand::Judge(verdicts)) => {
                 let mut outcomes = Vec::new();
+                let rows: HashSet<_> = verdicts.iter().map(|verdict| verdict.row).collect();
+                assert_eq!(rows.len(), verdicts.len(), "one call names a row at most once");
                 for verdict in &verdicts {
-                    if self.strikes(Fault::RowLocked) {
+                    if self.is_locked(verdict.row) {
                         outcomes.push(VerdictOutcome::Locked);
                         continue;
                     }
@@ -184,6 +190,18 @@ impl World {
             }
             Command::Publish(_) | Command::Tell(_) => return None,
         })
+    }
+
+    /// Whether somebody else has a row locked, as he does for a while.
+    fn is_locked(&mut self, row: RowId) -> bool {
+        if self.locks.get(&row).is_some_and(|until| self.now < *until) {
+            return true;
+        }
+        let struck = self.strikes(Fault::RowLocked);
+        if struck {
+            self.locks.insert(row, self.now + LOCKED_FOR);
+        }
+        struck
     }
 
     /// What a verdict did is held against what it may do.

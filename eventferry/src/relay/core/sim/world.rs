@@ -1,7 +1,7 @@
 //! Time, processes and what befalls them in one simulated run.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +16,7 @@ use super::trace::Trace;
 use super::verdict::{Breach, Oracle, Violation};
 use super::writer::{Deed, Desk, Writer, now_or_never};
 use crate::event::MessageId;
+use crate::outbox::RowId;
 use crate::relay::core::{Fact, Now};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -83,6 +84,8 @@ pub(super) struct World {
     heap: BinaryHeap<Scheduled>,
     scheduled: u64,
     throws: BTreeMap<Fault, u32>,
+    /// Rows that somebody has locked, until when.
+    pub(super) locks: HashMap<RowId, Now>,
     struck: Vec<Throw>,
     clock: i64,
     clock_max: i64,
@@ -128,6 +131,7 @@ impl World {
             heap: BinaryHeap::new(),
             scheduled: 0,
             throws: BTreeMap::new(),
+            locks: HashMap::new(),
             struck: Vec::new(),
             clock: 0,
             clock_max: 0,

@@ -8,7 +8,7 @@ use super::{Bench, config, row};
 use crate::outbox::RowId;
 use crate::publish::{Presence, PublishErrorKind};
 use crate::relay::core::{Command, CoreConfig, Fact, Notice, WriteCommand};
-use crate::store::VerdictOutcome;
+use crate::store::{Fault, VerdictOutcome};
 
 /// The rows of the ack that was asked for since the last call.
 fn asked(bench: &mut Bench) -> Option<Vec<RowId>> {
@@ -200,5 +200,33 @@ fn an_event_that_goes_alone_and_cannot_be_counted_lets_the_others_go() {
     assert_ne!(next[0].row.id, locked, "the other one has its turn");
     let outcomes = Some(vec![VerdictOutcome::Waits { attempts: 1 }]);
     bench.turn([Fact::Judged { verdicts: next, outcomes }]);
-    assert_eq!(bench.ids().len(), 1);
+    let sent = bench.handed_over();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(bench.core.stats().locked, 1);
+    // An attempt whose answer was lost may be counted there: it is taken back when the row is free, and the event has its turn again.
+    bench.now += Duration::from_secs(1);
+    bench.turn([]);
+    let verdicts = bench.judged();
+    let [excuse] = &verdicts[..] else { panic!("{verdicts:?}") };
+    assert_eq!((excuse.row.id, excuse.fault, excuse.attempts), (locked, Fault::Excused, 1));
+    let outcomes = Some(vec![VerdictOutcome::Waits { attempts: 0 }]);
+    bench.turn([Fact::Judged { verdicts, outcomes }]);
+    assert_eq!(bench.core.stats().locked, 0);
+}
+
+/// While the row is named again, an answer about others says nothing of it.
+#[test]
+fn nothing_is_told_before_the_answer_is_there() {
+    let (mut bench, locked) = with_one_locked();
+    told(&mut bench);
+    bench.read(|batch| batch.fresh = vec![row(4, "d")]);
+    let (_, token) = bench.handed_over()[0];
+    bench.now += Duration::from_secs(1);
+    bench.turn([]);
+    assert_eq!(asked(&mut bench).expect("again"), [locked]);
+    bench.refuse(token, PublishErrorKind::Rejected);
+    bench.answer_verdict(VerdictOutcome::Dead);
+    assert_eq!((bench.core.stats().locked, told(&mut bench)), (1, Vec::new()));
+    answered(&mut bench, &[locked]);
+    assert_eq!((bench.core.stats().locked, told(&mut bench)), (1, Vec::new()));
 }

@@ -3,7 +3,7 @@
 SELECT m.lease_ms,
     -- Acks wait behind nobody: what is locked is skipped and tried again.
     set_config('lock_timeout',
-        (CASE WHEN current_setting('application_name') = 'eventferry ack' THEN least(250, m.lease_ms / 3) ELSE m.lease_ms / 3 END)::text, false),
+        (CASE WHEN current_setting('application_name') = 'eventferry ack' THEN least(250, m.lease_ms / 6) ELSE m.lease_ms / 3 END)::text, false),
     set_config('statement_timeout', (m.lease_ms / 3)::text, false),
     set_config('idle_in_transaction_session_timeout', (m.lease_ms / 3)::text, false),
     -- A lease need not outlive a failover, and must not wait for a standby that does not answer: then no lane would be held by anybody.
