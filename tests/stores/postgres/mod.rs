@@ -4,6 +4,7 @@
 
 mod callers;
 mod late;
+mod locked;
 mod locks;
 mod operate;
 mod order;
